@@ -1,0 +1,91 @@
+"""Every task of the project, one session each: `nox -l` lists them, `nox -s NAME` runs one."""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.10.14"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["docs"]
+
+ROOT = Path(__file__).parent
+PINNED = ("-c", str(ROOT / "constraints.txt"))
+EVERYTHING = "[plot,torch,fast,data,formula,progress]"
+
+
+def install(session: nox.Session, *what: str) -> None:
+    """Install into the session's environment, every version as constraints.txt pins it."""
+    session.install(*what, *PINNED)
+
+
+def install_wheel(session: nox.Session, *groups: str) -> None:
+    """Install lossopt as its users get it: as a wheel, so that a file missing from it is missed here."""
+    dist = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(dist), str(ROOT), silent=True)
+    (wheel,) = dist.glob("lossopt-*.whl")
+    install(session, f"lossopt{EVERYTHING} @ {wheel.as_uri()}", *(part for name in groups for part in ("--group", name)))
+    # The version does not change between two builds of a checkout: put this build in place of the last one.
+    session.install("--no-deps", "--force-reinstall", str(wheel))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build both editions of the site; `-- serve` to read them, `-- live` to rebuild while writing."""
+    install(session, "-e", f".{EVERYTHING}", "--group", "docs")
+    session.run("python", "docs/build.py", *session.posargs)
+
+
+@nox.session(default=False)
+def tests(session: nox.Session) -> None:
+    """Run the tests against the built wheel, the site and its browser tests included."""
+    install_wheel(session, "test")
+    session.env["LOSSOPT_INSTALLED"] = "1"
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def referees(session: nox.Session) -> None:
+    """Run the rules' and losses' tests with the engines and referees that are never required (jax, optax)."""
+    install_wheel(session, "test", "referees")
+    session.env["LOSSOPT_INSTALLED"] = "1"
+    session.run("pytest", "tests", "--ignore=tests/site", *session.posargs)
+
+
+@nox.session(default=False)
+def lint(session: nox.Session) -> None:
+    """Check style, types, the floors of the house and spelling."""
+    install(session, "-e", f".{EVERYTHING}", "--group", "lint", "nox")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports")
+    session.run("codespell")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure speed as ratios in one run, print them and save them to benchmarks/results.json."""
+    install_wheel(session)
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(default=False)
+def linkcheck(session: nox.Session) -> None:
+    """Ask every link of the site whether it still answers (needs a network)."""
+    install(session, "-e", f".{EVERYTHING}", "--group", "docs")
+    session.run("python", "docs/build.py", "linkcheck")
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Write constraints.txt anew from a fresh environment that holds every group."""
+    if os.environ.get("LOSSOPT_LOCK") != "1":
+        session.error("this replaces constraints.txt by today's newest versions: run it with LOSSOPT_LOCK=1")
+    session.install("-e", f".{EVERYTHING}", *(f"--group={g}" for g in ("test", "lint", "mutate", "referees")), "nox")
+    frozen = session.run("python", "-m", "pip", "freeze", "--exclude-editable", silent=True)
+    lines = sorted({line.split("+")[0] for line in frozen.splitlines() if "==" in line}, key=str.lower)
+    (ROOT / "constraints.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

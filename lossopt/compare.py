@@ -1,0 +1,740 @@
+"""The fair comparison: every rule gets the same budget, its own best rate, and seeds that had no part in choosing it.
+
+1. A rule is run with every rate of its grid and every *tuning* seed; the rate with the best mean on the validation data
+   is chosen.
+2. A best rate at the edge of its grid is an error, not a result: the true best may lie beyond.
+3. The chosen rate is run with *reporting* seeds, none of which was used for tuning, and measured on the test data.
+   Beside it stands the rule at its default rate, because that is what many readers will have run.
+
+All runs of a rule train as one array.
+
+Source: protocol after Schneider, Balles and Hennig, DeepOBS: a deep learning optimizer benchmark suite (2019),
+arXiv:1903.05499; equal budgets after Sivaprasad et al., Optimizer benchmarking needs to account for hyperparameter
+tuning (2020), arXiv:1910.11758.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data import Data, Examples, batches, digits
+from .losses import cross_entropy
+from .nn import Linear, Module, ReLU, Sequential
+from .optim import Optimizer, minimize
+from .rules import RULES
+from .rules.registry import Rule, describe
+from .tensor import no_grad, tensor
+
+__all__ = [
+    "Classifier",
+    "Comparison",
+    "EdgeError",
+    "Estimate",
+    "LandscapeProblem",
+    "Problem",
+    "Result",
+    "Table",
+    "compare",
+    "digits_mlp",
+    "estimate",
+    "log_grid",
+]
+
+Floats = NDArray[np.float64]
+
+
+class EdgeError(ValueError):
+    """A rule's best rate lies at the edge of its grid, so the grid says nothing about how good the rule is.
+
+    Parameters
+    ----------
+    rule : str
+        The rule's name.
+    rate : float
+        The best rate, the first or last of `rates`.
+    rates : array
+        The rule's grid.
+    edge : str
+        `lowest` or `highest`.
+    """
+
+    def __init__(self, rule: str, rate: float, rates: Floats, edge: str) -> None:
+        self.rule, self.rate, self.rates, self.edge = rule, rate, rates, edge
+        direction = "lower" if edge == "lowest" else "higher"
+        super().__init__(
+            f"compare: {rule}'s best rate {rate:.4g} is the {edge} of its grid of {len(rates)} "
+            f"from {rates[0]:.4g} to {rates[-1]:.4g}, so a better one may lie beyond it. "
+            f"Give {rule} {direction} rates, or let every grid grow with extend=2."
+        )
+
+
+class Problem(Protocol):
+    """What `compare` needs of a problem.
+
+    Attributes
+    ----------
+    name : str
+        What is trained.
+    metric : str
+        What is measured, the *lower the better*: an error rate or a loss.
+    """
+
+    name: str
+    metric: str
+
+    def run(
+        self, rule: Callable[..., Any], hyper: Mapping[str, Any], seeds: NDArray[np.int64], steps: int
+    ) -> tuple[Floats, Floats]:
+        """Train R runs at once.
+
+        Parameters
+        ----------
+        rule : callable
+            The rule.
+        hyper : mapping
+            Its hyper-parameters: numbers, arrays of shape (R,), or functions of the step that return either.
+        seeds : int64 array, shape (R,)
+            Seed of each run's start and mini-batches; equal seeds give equal ones, whatever the other runs are.
+        steps : int
+            Number of steps.
+
+        Returns
+        -------
+        validation, test : float64 arrays, shape (R,)
+            The metric on data for choosing and on data for reporting; not finite for a run that diverged.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its confidence interval.
+
+    Parameters
+    ----------
+    mean, low, high : float
+        The mean and the ends of the interval; all infinite where a run diverged.
+    diverged : int
+        How many runs diverged.
+    """
+
+    mean: float
+    low: float
+    high: float
+    diverged: int = 0
+
+    def __str__(self) -> str:
+        if self.diverged:
+            return f"diverged ({self.diverged})"
+        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one rule did.
+
+    Parameters
+    ----------
+    rates : array, shape (K,)
+        Its grid, increasing.
+    validation : array, shape (K, S)
+        Metric on the validation data by rate and tuning seed.
+    best : int
+        Index of the chosen rate.
+    default : float
+        The rate of its signature.
+    test : array, shape (T,)
+        Metric on the test data at the chosen rate, by reporting seed.
+    default_test : array, shape (T,)
+        The same at the default rate.
+    """
+
+    rates: Floats
+    validation: Floats
+    best: int
+    default: float
+    test: Floats
+    default_test: Floats
+
+    @property
+    def rate(self) -> float:
+        """The chosen rate."""
+        return float(self.rates[self.best])
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that shows itself in a notebook, in Markdown and in a terminal.
+
+    Parameters
+    ----------
+    header : sequence of str
+        Column titles.
+    rows : sequence of sequences of str
+        Cells, the first of each row its name.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __str__(self) -> str:
+        widths = [max(len(cell) for cell in column) for column in zip(self.header, *self.rows, strict=True)]
+        lines = [self.header, ["-" * width for width in widths], *self.rows]
+        return "\n".join(
+            "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
+            for line in lines
+        )
+
+    def _repr_markdown_(self) -> str:
+        lines = [self.header, ["---", *["---:"] * (len(self.header) - 1)], *self.rows]
+        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in self.header)
+        rows = "".join(
+            f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(c)}</td>" for c in row[1:]) + "</tr>"
+            for row in self.rows
+        )
+        return f'<table class="comparison"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Parameters
+    ----------
+    problem, metric : str
+        Names of the problem and of its metric, the lower the better.
+    steps : int
+        Steps of every run.
+    tuning_seeds, reporting_seeds : tuple of int
+        Seeds used to choose rates, and seeds used to report.
+    results : mapping of str to Result
+        By the rule's name, in the order given.
+    level : float
+        Level of the confidence intervals.
+    """
+
+    problem: str
+    metric: str
+    steps: int
+    tuning_seeds: tuple[int, ...]
+    reporting_seeds: tuple[int, ...]
+    results: Mapping[str, Result]
+    level: float = 0.95
+
+    def tuned(self, name: str) -> Estimate:
+        """Return a rule's test metric at its chosen rate.
+
+        Parameters
+        ----------
+        name : str
+            The rule's name.
+
+        Returns
+        -------
+        Estimate
+            Mean over the reporting seeds and its confidence interval.
+        """
+        return estimate(self.results[name].test, self.level)
+
+    def untuned(self, name: str) -> Estimate:
+        """Return a rule's test metric at the rate of its signature.
+
+        Parameters
+        ----------
+        name : str
+            The rule's name.
+
+        Returns
+        -------
+        Estimate
+            Mean over the reporting seeds and its confidence interval.
+        """
+        return estimate(self.results[name].default_test, self.level)
+
+    def difference(self, name: str, other: str) -> Estimate:
+        """Return how much higher the test metric of one tuned rule is than another's, seed by seed.
+
+        Parameters
+        ----------
+        name, other : str
+            Two rules; a negative mean says that `name` is better.
+
+        Returns
+        -------
+        Estimate
+            Mean of the paired differences. The seeds decide nothing where its interval holds 0.
+        """
+        with np.errstate(invalid="ignore"):  # both diverged: inf - inf
+            return estimate(self.results[name].test - self.results[other].test, self.level)
+
+    def ranking(self) -> list[str]:
+        """Return the rules' names, the best tuned mean on the test data first.
+
+        Returns
+        -------
+        list of str
+            Neighbours need not differ by more than chance; ask `difference`.
+        """
+        return sorted(self.results, key=lambda name: self.tuned(name).mean)
+
+    def table(self) -> Table:
+        """Return one row a rule, best first: the rate, the test metric there, and at the default rate.
+
+        Returns
+        -------
+        Table
+            Displays as HTML, Markdown or text. Intervals are those of `level`, over the reporting seeds.
+        """
+        header = ["rule", "lr", self.metric, "default lr", f"{self.metric} at default lr"]
+        rows = [
+            [name, f"{r.rate:.3g}", str(self.tuned(name)), f"{r.default:.3g}", str(self.untuned(name))]
+            for name in self.ranking()
+            for r in [self.results[name]]
+        ]
+        return Table(header, rows)
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
+
+
+def compare(
+    problem: Problem,
+    rules: Iterable[str | Rule | Callable[..., Any]],
+    *,
+    rates: Iterable[float] | Mapping[str, Iterable[float]],
+    tuning_seeds: Iterable[int],
+    reporting_seeds: Iterable[int],
+    steps: int,
+    extend: int = 0,
+    hyper: Mapping[str, Mapping[str, Any]] | None = None,
+    schedule: Callable[[int, Any], Any] | None = None,
+    level: float = 0.95,
+) -> Comparison:
+    """Tune every rule on equal budgets and report it on seeds that had no part in the tuning.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is trained, for example `digits_mlp()` or `LandscapeProblem(f)`.
+    rules : iterable of str, Rule or callable
+        Rules by name, by description or as functions, your own included; each must have the hyper-parameter `lr`.
+    rates : iterable of float, or mapping of str to them
+        The grid of rates, see `log_grid`; a mapping gives each rule its own, all of the same length.
+    tuning_seeds, reporting_seeds : iterable of int
+        At least one seed to choose rates with and at least two others to report with.
+    steps : int
+        Steps of every run, >= 1.
+    extend : int
+        How many rates each grid may grow by, one at a time, always at the end nearer to the best rate so far and by the
+        ratio of its neighbours there. Every rule spends all of them, so the budget stays equal.
+    hyper : mapping of str to mapping, optional
+        Hyper-parameters other than `lr`, by the rule's name.
+    schedule : callable, optional
+        `schedule(t, lr)` gives the rate of step t, from 1 to `steps`, for every rule alike, tuned or at its default.
+    level : float
+        Level of the confidence intervals, between 0 and 1.
+
+    Returns
+    -------
+    Comparison
+        Displays as its table.
+
+    Raises
+    ------
+    EdgeError
+        When a rule's best rate is the lowest or highest of its grid after all extensions.
+    ValueError, TypeError
+        When the comparison would not be fair or makes no sense: seeds that overlap or repeat, grids of different
+        lengths or not increasing, unknown names, a rule without `lr`, no rate at which all runs of a rule stay finite.
+
+    Notes
+    -----
+    Runs that diverge count as infinitely bad, so a rate at which any tuning run diverges is never chosen. Where several
+    rates are equally good, the lowest of them is chosen.
+    """
+    described = [_describe(rule) for rule in rules]
+    grids = _grids(described, rates)
+    tuning, reporting = _seeds(tuning_seeds, reporting_seeds)
+    _check(described, steps, extend, hyper, level)
+
+    def run(rule: Rule, lr: Floats, seeds: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Run every rate with every seed; return validation and test metrics of shape (rates, seeds)."""
+        flat = np.repeat(lr, len(seeds))
+        rate = flat if schedule is None else lambda t: schedule(t, flat)
+        settings = {**(hyper or {}).get(rule.name, {}), "lr": rate}
+        scores = problem.run(rule.rule, settings, np.tile(seeds, len(lr)), steps)
+        validation, test = (np.asarray(score, np.float64).reshape(len(lr), len(seeds)) for score in scores)
+        return np.where(np.isfinite(validation), validation, np.inf), test
+
+    results = {}
+    for rule in described:
+        grid = grids[rule.name]
+        validation, _ = run(rule, grid, tuning)
+        for _ in range(extend):
+            place, rate = _next_rate(grid, validation)
+            grid = np.insert(grid, place, rate)
+            validation = np.insert(validation, place, run(rule, np.array([rate]), tuning)[0], axis=0)
+        best = _best(rule.name, grid, validation)
+        default = float(rule.hyper["lr"])
+        _, test = run(rule, np.array([grid[best], default]), reporting)
+        results[rule.name] = Result(grid, validation, best, default, test[0], test[1])
+    return Comparison(
+        problem.name, problem.metric, steps, tuple(map(int, tuning)), tuple(map(int, reporting)), results, level
+    )
+
+
+def log_grid(low: float, high: float, per_decade: int) -> Floats:
+    """Return rates evenly spaced in logarithm, `per_decade` of them to a factor of ten, both ends included.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the grid, 0 < low < high; the last rate is the first of the series that reaches `high`.
+    per_decade : int
+        Rates per factor of ten, >= 1.
+
+    Returns
+    -------
+    float64 array
+        Increasing rates `low * 10**(k / per_decade)`.
+
+    Raises
+    ------
+    ValueError
+        When an argument is out of range.
+    """
+    if not 0 < low < high < math.inf:
+        raise ValueError(f"log_grid: 0 < low < high is needed, got {low} and {high}")
+    if per_decade < 1:
+        raise ValueError(f"log_grid: per_decade must be >= 1, got {per_decade}")
+    count = math.ceil(per_decade * math.log10(high / low) - 1e-9)
+    grid: Floats = low * 10 ** (np.arange(count + 1) / per_decade)
+    return grid
+
+
+def estimate(samples: Any, level: float = 0.95) -> Estimate:
+    """Return the mean of a few independent samples and its confidence interval by Student's t.
+
+    Parameters
+    ----------
+    samples : array, shape (n,)
+        At least two samples. The interval is exact for normal samples, and a fair guide for others.
+    level : float
+        Level of confidence, between 0 and 1.
+
+    Returns
+    -------
+    Estimate
+        `mean +- t * s / sqrt(n)`; infinite where a sample is not finite.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than two samples, or `level` is not between 0 and 1.
+
+    Source: Student (1908), The probable error of a mean, https://doi.org/10.1093/biomet/6.1.1.
+    """
+    samples = np.asarray(samples, np.float64)
+    if samples.ndim != 1 or len(samples) < 2:
+        raise ValueError(f"estimate: at least two samples in one axis are needed, got shape {samples.shape}")
+    if not 0 < level < 1:
+        raise ValueError(f"estimate: level must lie between 0 and 1, got {level}")
+    diverged = int((~np.isfinite(samples)).sum())
+    if diverged:
+        return Estimate(math.inf, math.inf, math.inf, diverged)
+    mean = float(samples.mean())
+    half = _student(level, len(samples) - 1) * float(samples.std(ddof=1)) / math.sqrt(len(samples))
+    return Estimate(mean, mean - half, mean + half)
+
+
+@dataclass(frozen=True)
+class LandscapeProblem:
+    """A landscape as a problem: how far above its minimum a run ends that starts near the landscape's start.
+
+    There are no data, so what is measured for choosing and for reporting differs by the seeds alone.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        A landscape with a minimum.
+    jitter : float
+        Standard deviation of the starting points, in units of the window's width and height.
+    """
+
+    landscape: Any
+    jitter: float = 0.05
+    metric: str = "f - min f"
+
+    @property
+    def name(self) -> str:
+        """The landscape's name."""
+        return str(self.landscape.name)
+
+    def run(
+        self, rule: Callable[..., Any], hyper: Mapping[str, Any], seeds: NDArray[np.int64], steps: int
+    ) -> tuple[Floats, Floats]:
+        """Run R descents at once, see `Problem.run`.
+
+        Parameters
+        ----------
+        rule : callable
+            The rule.
+        hyper : mapping
+            Its hyper-parameters.
+        seeds : int64 array, shape (R,)
+            Seeds of the starting points.
+        steps : int
+            Number of steps.
+
+        Returns
+        -------
+        validation, test : float64 arrays, shape (R,)
+            The same numbers twice.
+
+        Raises
+        ------
+        ValueError
+            When the landscape has no minimum.
+        """
+        if not self.landscape.minima:
+            raise ValueError(f"{self.name}: has no minimum, so there is nothing to compare with")
+        size = np.ptp(self.landscape.window, axis=1)
+        spread = np.stack([np.random.default_rng(seed).standard_normal(2) for seed in seeds], axis=1)
+        start = np.array(self.landscape.start)[:, None] + self.jitter * size[:, None] * spread
+        path = minimize(rule, self.landscape, start, steps, **hyper)
+        gap = np.where(path.diverged < 0, path.loss[-1] - self.landscape.minima[0][2], np.inf)
+        return gap, gap
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Training a network to classify, as a problem: the percentage it gets wrong after the last step.
+
+    A seed decides where a run starts and in which order it sees the training data; the data are the same for all.
+    All parameters are stepped by the one rule, so a rule for matrices alone needs a network without biases.
+
+    Parameters
+    ----------
+    name : str
+        What is trained.
+    data : Data
+        What it is trained, tuned and tested on.
+    network : callable
+        `network(rngs, runs)` returns a module of `runs` networks, the r-th drawn from the r-th generator.
+    batch : int
+        Examples in a mini-batch; every epoch is shuffled.
+    loss : callable
+        `loss(logits, labels)`, one number an example; a step follows the gradient of its mean over the mini-batch.
+    """
+
+    name: str
+    data: Data
+    network: Callable[[Sequence[np.random.Generator], int], Module]
+    batch: int = 32
+    loss: Callable[..., Any] = cross_entropy
+    metric: str = "error (%)"
+
+    def run(
+        self, rule: Callable[..., Any], hyper: Mapping[str, Any], seeds: NDArray[np.int64], steps: int
+    ) -> tuple[Floats, Floats]:
+        """Train R networks at once, see `Problem.run`.
+
+        Parameters
+        ----------
+        rule : callable
+            The rule.
+        hyper : mapping
+            Its hyper-parameters.
+        seeds : int64 array, shape (R,)
+            Seeds of the networks and of the mini-batches.
+        steps : int
+            Number of steps.
+
+        Returns
+        -------
+        validation, test : float64 arrays, shape (R,)
+            Percentage of wrong classes; NaN where the network's output is no longer finite.
+        """
+        rngs = [np.random.default_rng(seed) for seed in seeds]
+        net = self.network(rngs, len(seeds))
+        optimizer = Optimizer(net.parameters(), rule, runs=len(seeds), **hyper)
+        for index in itertools.islice(self._epochs(rngs), steps):
+            logits = net(tensor(self.data.train.x[index]))
+            loss = self.loss(logits, tensor(self.data.train.y[index])).mean(-1)
+            optimizer.zero_grad()
+            loss.sum().backward()  # a sum over runs gives each run the gradient of its own mean
+            optimizer.step()
+        net.eval()
+        return _percent_wrong(net, self.data.validation), _percent_wrong(net, self.data.test)
+
+    def _epochs(self, rngs: Sequence[np.random.Generator]) -> Iterator[NDArray[np.int64]]:
+        while True:
+            yield from batches(len(self.data.train.y), self.batch, rngs)
+
+
+def digits_mlp(hidden: int = 32, batch: int = 32) -> Classifier:
+    """Return the problem of training a network with one hidden layer on scikit-learn's digits.
+
+    Parameters
+    ----------
+    hidden : int
+        Width of the hidden layer of ReLUs, >= 1.
+    batch : int
+        Examples in a mini-batch.
+
+    Returns
+    -------
+    Classifier
+        64 inputs, `hidden` units, 10 classes, in float32; 34 steps of 32 examples are one epoch.
+
+    Raises
+    ------
+    ImportError
+        When scikit-learn is not installed.
+    """
+
+    def network(rngs: Sequence[np.random.Generator], runs: int) -> Module:
+        return Sequential(Linear(64, hidden, rng=rngs, runs=runs), ReLU(), Linear(hidden, 10, rng=rngs, runs=runs))
+
+    return Classifier(f"digits 64-{hidden}-10", digits(), network, batch)
+
+
+@no_grad()
+def _percent_wrong(net: Module, examples: Examples) -> Floats:
+    """Return the percentage that each run gets wrong, a thousand examples at a time."""
+    wrong = []
+    for start in range(0, len(examples.y), 1000):
+        logits = net(tensor(examples.x[start : start + 1000])).data
+        miss = logits.argmax(-1) != examples.y[start : start + 1000]
+        wrong.append(np.where(np.isfinite(logits).all(-1), miss, np.nan))
+    percent: Floats = 100 * np.concatenate(wrong, axis=-1).mean(-1)
+    return percent
+
+
+def _describe(rule: str | Rule | Callable[..., Any]) -> Rule:
+    if isinstance(rule, Rule):
+        return rule
+    if isinstance(rule, str):
+        if rule not in RULES:
+            close = difflib.get_close_matches(rule, RULES, n=1)
+            raise ValueError(f"compare: unknown rule {rule!r}" + (f", did you mean {close[0]!r}?" if close else ""))
+        return RULES[rule]
+    return describe(rule)
+
+
+def _grids(rules: Sequence[Rule], rates: Iterable[float] | Mapping[str, Iterable[float]]) -> dict[str, Floats]:
+    names = [rule.name for rule in rules]
+    if not names:
+        raise ValueError("compare: rules is empty, at least one is needed")
+    if len(set(names)) < len(names):
+        raise ValueError(f"compare: each rule once, got {', '.join(names)}")
+    if isinstance(rates, Mapping):
+        if set(rates) != set(names):
+            raise ValueError(f"compare: rates are given for {', '.join(rates)}, but the rules are {', '.join(names)}")
+        grids = {name: np.array(list(rates[name]), np.float64) for name in names}
+    else:
+        grids = dict.fromkeys(names, np.array(list(rates), np.float64))
+    lengths = {name: len(grid) for name, grid in grids.items()}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise ValueError(f"compare: every rule must get the same number of rates, but {counts}")
+    for name, grid in grids.items():
+        if len(grid) < 3:
+            raise ValueError(f"compare: {name} needs at least 3 rates to have one inside its grid, got {len(grid)}")
+        if not (np.isfinite(grid).all() and grid[0] > 0 and (np.diff(grid) > 0).all()):
+            raise ValueError(f"compare: {name}'s rates must be positive and increasing, got {grid}")
+    return grids
+
+
+def _seeds(tuning: Iterable[int], reporting: Iterable[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    first, second = np.array(list(tuning), np.int64), np.array(list(reporting), np.int64)
+    for name, seeds, least in (("tuning_seeds", first, 1), ("reporting_seeds", second, 2)):
+        if len(seeds) < least:
+            raise ValueError(f"compare: {name} must hold at least {least}, got {len(seeds)}")
+        if len(set(seeds.tolist())) < len(seeds):
+            raise ValueError(f"compare: {name} repeats a seed: {seeds.tolist()}")
+    common = sorted(set(first.tolist()) & set(second.tolist()))
+    if common:
+        raise ValueError(
+            f"compare: seeds {common} are in tuning_seeds and in reporting_seeds; "
+            "a rate would be reported on the very runs it was chosen by"
+        )
+    return first, second
+
+
+def _check(
+    rules: Sequence[Rule], steps: int, extend: int, hyper: Mapping[str, Mapping[str, Any]] | None, level: float
+) -> None:
+    if steps < 1:
+        raise ValueError(f"compare: steps must be >= 1, got {steps}")
+    if extend < 0:
+        raise ValueError(f"compare: extend must be >= 0, got {extend}")
+    if not 0 < level < 1:
+        raise ValueError(f"compare: level must lie between 0 and 1, got {level}")
+    for rule in rules:
+        if "lr" not in rule.hyper:
+            raise ValueError(f"compare: {rule.name} has no hyper-parameter lr to tune")
+    for name, settings in (hyper or {}).items():
+        if name not in {rule.name for rule in rules}:
+            raise ValueError(f"compare: hyper names {name!r}, which is not among the rules")
+        if "lr" in settings:
+            raise ValueError(f"compare: {name}'s lr is what is tuned; give it in rates, not in hyper")
+
+
+def _best(name: str, grid: Floats, validation: Floats) -> int:
+    means = validation.mean(axis=1)
+    best = int(means.argmin())
+    if not math.isfinite(means[best]):
+        raise ValueError(
+            f"compare: {name} diverged at every rate from {grid[0]:.4g} to {grid[-1]:.4g}; give lower rates"
+        )
+    if best in (0, len(grid) - 1):
+        raise EdgeError(name, float(grid[best]), grid, "lowest" if best == 0 else "highest")
+    return best
+
+
+def _next_rate(grid: Floats, validation: Floats) -> tuple[int, float]:
+    """Return where to add a rate and which: beyond the end of the grid that is nearer to the best so far."""
+    best = int(validation.mean(axis=1).argmin())
+    if best < len(grid) / 2:
+        return 0, float(grid[0] ** 2 / grid[1])
+    return len(grid), float(grid[-1] ** 2 / grid[-2])
+
+
+def _student(level: float, freedom: int) -> float:
+    """Return the t with P(|T| <= t) = level, by bisection.
+
+    Source: the finite series of Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.7.3 and 26.7.4.
+    """
+
+    def within(t: float) -> float:
+        angle = math.atan(t / math.sqrt(freedom))
+        term = math.cos(angle) if freedom % 2 else 1.0
+        total = 0.0 if freedom == 1 else term
+        for k in range(3 if freedom % 2 else 2, freedom - 1, 2):
+            term *= (k - 1) / k * math.cos(angle) ** 2
+            total += term
+        return 2 / math.pi * (angle + math.sin(angle) * total) if freedom % 2 else math.sin(angle) * total
+
+    low, high = 0.0, 1.0
+    while within(high) < level:
+        high *= 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) < level else (low, middle)
+    return high

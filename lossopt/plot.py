@@ -1,0 +1,507 @@
+"""Figures: contours, paths, curves, sensitivity, intervals, and the race that plays in a page.
+
+Every optimizer has one colour and one dash, the same in every figure. Ink is `INK` and the ground is transparent, so
+that one SVG reads on a light and on a dark page. Words in figures are symbols and the optimizers' names.
+
+The only module that imports matplotlib (the extra `lossopt[plot]`).
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import contourpy
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.path import Path as MplPath
+from numpy.typing import NDArray
+
+from .rules import RULES
+
+if TYPE_CHECKING:
+    from .compare import Comparison
+
+__all__ = [
+    "INK",
+    "PALETTE",
+    "Race",
+    "contours",
+    "curves",
+    "intervals",
+    "paths",
+    "race",
+    "sensitivity",
+    "styles",
+    "use_style",
+]
+
+INK = "#1a1a1b"
+
+# Chosen by search: at least 3:1 against white and against #121212, and as far apart as eight colours can be, also for
+# readers without red, green or blue cones.
+PALETTE = ("#cc0000", "#2299bb", "#007755", "#bb8800", "#aa77ff", "#aa22aa", "#ff3399", "#7722ff")
+_DASHES = ((), (6, 2), (2, 2), (8, 2, 2, 2), (1, 1), (10, 4))
+
+Array = NDArray[Any]
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults to the style of these figures."""
+    mpl.style.use(str(importlib.resources.files("lossopt") / "lossopt.mplstyle"))
+
+
+def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the colour and dash of each name, as keyword arguments for `Axes.plot`.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Labels of lines. A rule's name always gets the same style; any other label gets the first colour that no other
+        label of the figure has.
+
+    Returns
+    -------
+    dict of str to dict
+        `{name: {"color": ..., "dashes": ...}}`; `dashes` is in points, empty for a solid line.
+    """
+    names = list(names)
+    rules = list(RULES)
+    taken = {name: rules.index(name) for name in names if name in RULES}
+    free = (i for i in itertools.count() if i not in taken.values())
+    place = {name: taken[name] if name in taken else next(free) for name in names}
+    return {
+        name: {"color": PALETTE[i % len(PALETTE)], "dashes": _DASHES[i // len(PALETTE) % len(_DASHES)]}
+        for name, i in place.items()
+    }
+
+
+def contours(landscape: Any, ax: Axes | None = None, *, lines: int = 12) -> Axes:
+    """Draw a landscape's contour lines over its window, its minima as stars and its start as a ring.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        Any function of two arrays with `.window`, `.minima` and `.start`.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+    lines : int
+        Number of contour lines, >= 1. Their levels are quantiles of the landscape's values over the window, so that a
+        narrow valley gets its lines too.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    # As plain lines, which matplotlib writes to SVG without the points that nobody can see; contours it does not.
+    for line in _contour_lines(landscape, lines):
+        ax.plot(*line.T, color=INK, alpha=0.35, linewidth=0.8)
+    ax.plot(*landscape.start, "o", color=INK, fillstyle="none")
+    for minimum in landscape.minima:
+        ax.plot(*minimum[:2], "*", color=INK, markersize=10)
+    ax.set(xlim=landscape.window[0], ylim=landscape.window[1], xlabel="x", ylabel="y")
+    ax.grid(False)
+    return ax
+
+
+def paths(landscape: Any, runs: Mapping[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw the paths of several runs over the contours of their landscape.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        As for `contours`.
+    runs : mapping of str to Path or array, shape (steps + 1, 2)
+        The points each run went through, by the optimizer's name. A path ends where it leaves the drawing far behind.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = contours(landscape, ax)
+    for name, style in styles(runs).items():
+        points = _points(name, runs[name], landscape.window)
+        ax.plot(*points.T, **style, label=name)
+        ax.plot(*points[-1], "o", color=style["color"])
+    ax.legend()
+    return ax
+
+
+def curves(runs: Mapping[str, Any], ax: Axes | None = None, *, log: bool = True, ylabel: str = "loss") -> Axes:
+    """Draw losses against the step.
+
+    Parameters
+    ----------
+    runs : mapping of str to Path or array, shape (steps + 1,) or (steps + 1, R)
+        Losses by the optimizer's name, the first before any step; several runs of one name are drawn as thin lines.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+    log : bool
+        Whether the loss axis is logarithmic.
+    ylabel : str
+        Label of the loss axis.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    for name, style in styles(runs).items():
+        loss = np.asarray(getattr(runs[name], "loss", runs[name]))
+        thin: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.7} if loss.ndim > 1 else {}
+        lines = ax.plot(np.where(np.isfinite(loss), loss, np.nan), **style, **thin)
+        lines[0].set_label(name)
+    ax.set(xlabel="t", ylabel=ylabel, yscale="log" if log else "linear")
+    ax.legend()
+    return ax
+
+
+def sensitivity(comparison: Comparison, ax: Axes | None = None) -> Axes:
+    """Draw what each rule reaches on the validation data against its rate, best as a dot, default as a tick below.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What `lossopt.compare.compare` returned.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    for name, style in styles(comparison.results).items():
+        result = comparison.results[name]
+        scores = result.validation.mean(axis=1)
+        ax.plot(result.rates, np.where(np.isfinite(scores), scores, np.nan), **style, label=name)
+        ax.plot(result.rate, scores[result.best], "o", color=style["color"])
+        ax.plot(result.default, 0.02, "|", color=style["color"], markersize=12, transform=ax.get_xaxis_transform())
+    ax.set(xscale="log", xlabel="lr", ylabel=comparison.metric)
+    ax.legend()
+    return ax
+
+
+def intervals(comparison: Comparison, ax: Axes | None = None) -> Axes:
+    """Draw each rule's mean and confidence interval on the test data, best on top: tuned as a dot, untuned as a ring.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What `lossopt.compare.compare` returned.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    names = comparison.ranking()[::-1]
+    for row, (name, style) in enumerate(styles(names).items()):
+        for estimate, fill in ((comparison.tuned(name), style["color"]), (comparison.untuned(name), "none")):
+            if math.isfinite(estimate.mean):
+                ax.errorbar(
+                    estimate.mean,
+                    row,
+                    xerr=[[estimate.mean - estimate.low], [estimate.high - estimate.mean]],
+                    fmt="o",
+                    color=style["color"],
+                    markerfacecolor=fill,
+                    capsize=3,
+                )
+    ax.set(yticks=range(len(names)), yticklabels=names, xlabel=comparison.metric)
+    return ax
+
+
+@dataclass(frozen=True)
+class Race:
+    """A race of optimizers that plays in a page; `race` makes it.
+
+    As the last value of a cell it displays itself: the finished paths and, where scripts run, controls to play, pause
+    and scrub. It starts by itself once it is in view, and never for readers who ask for reduced motion.
+
+    Parameters
+    ----------
+    drawing : str
+        Everything inside the `<svg>` element.
+    label : str
+        What a screen reader says of the picture.
+    height : int
+        Height of the drawing's coordinate system, whose width is 400.
+    steps : int
+        Number of steps of the longest path.
+    seconds : float
+        How long playing it takes.
+    """
+
+    drawing: str
+    label: str
+    height: int
+    steps: int
+    seconds: float
+
+    def still(self) -> str:
+        """Return the finished race as an SVG file's text, for print.
+
+        Returns
+        -------
+        str
+            A complete SVG document in ink `INK`.
+        """
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {self.height}" role="img" '
+            f'aria-label="{escape(self.label)}" color="{INK}" font-family="sans-serif">{self.drawing}</svg>\n'
+        )
+
+    def _repr_html_(self) -> str:
+        # The controls stay hidden until the script is there to serve them.
+        return (
+            f'<div class="lossopt-race" data-steps="{self.steps}" data-seconds="{self.seconds:g}">'
+            f'<svg viewBox="0 0 {_WIDTH} {self.height}" role="img" aria-label="{escape(self.label)}">'
+            f'{self.drawing}</svg><div class="race-controls" hidden><button type="button"></button>'
+            f'<input type="range" min="0" max="{self.steps}" step="1" value="{self.steps}">'
+            f"<output>t = {self.steps}</output></div></div><style>{_CSS}</style><script>{_SCRIPT}</script>"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Race: {self.label}>"
+
+
+def race(landscape: Any, runs: Mapping[str, Any], *, seconds: float = 8.0, label: str | None = None) -> Race:
+    """Let several runs race over the contours of their landscape, all at the same step at the same time.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        Any function of two arrays with `.window`, `.minima` and `.start`.
+    runs : mapping of str to Path or array, shape (steps + 1, 2)
+        The points each run went through, by the optimizer's name.
+    seconds : float
+        How long playing it takes, > 0.
+    label : str, optional
+        What a screen reader says; by default the landscape's name and the optimizers'.
+
+    Returns
+    -------
+    Race
+        Displays itself in a notebook; `.still()` is the SVG for print. The same input gives the same bytes.
+
+    Raises
+    ------
+    ValueError
+        When there is nothing to race, a run is not a path in the plane, or `seconds` is not positive.
+    """
+    if not runs:
+        raise ValueError("race: runs is empty, at least one path is needed")
+    if not seconds > 0:
+        raise ValueError(f"race: seconds must be > 0, got {seconds}")
+    (x0, x1), (y0, y1) = landscape.window
+    field = round(min(max(_WIDTH * (y1 - y0) / (x1 - x0), 0.5 * _WIDTH), 0.85 * _WIDTH))
+    scale = np.array([_WIDTH / (x1 - x0), -field / (y1 - y0)])
+
+    def place(points: Any) -> Array:
+        pixels: Array = (np.asarray(points, float) - (x0, y1)) * scale
+        return pixels
+
+    trails = {name: place(_points(name, run, landscape.window)) for name, run in runs.items()}
+    looks = styles(runs)
+    rows = math.ceil(len(runs) / _COLUMNS)
+    name = getattr(landscape, "name", "landscape")
+    drawing = [
+        # An inner svg cuts off what leaves the window, without an id that a second player on the page could share.
+        f'<svg width="{_WIDTH}" height="{field}" fill="none" stroke-linejoin="round">',
+        f'<path d="{_contour_path(landscape, place)}" transform="scale(.1)" stroke="currentColor" '
+        f'stroke-opacity=".3" stroke-width="7"/>',
+        *(_star(place(minimum[:2])) for minimum in landscape.minima),
+        *(_trail(trails[name], look) for name, look in looks.items()),
+        *(_dot(trails[name][-1], look) for name, look in looks.items()),
+        _corner((x0, y0), 4, field - 5, "start"),
+        _corner((x1, y1), _WIDTH - 4, 12, "end"),
+        "</svg>",
+        f'<rect x=".5" y=".5" width="{_WIDTH - 1}" height="{field - 1}" fill="none" stroke="currentColor" '
+        f'stroke-opacity=".4"/>',
+        *(_key(i, field + 18, name, look) for i, (name, look) in enumerate(looks.items())),
+    ]
+    return Race(
+        drawing="".join(drawing),
+        label=label or f"{name}: {', '.join(runs)}",
+        height=field + 8 + 18 * rows,
+        steps=max(len(trail) for trail in trails.values()) - 1,
+        seconds=seconds,
+    )
+
+
+_WIDTH = 400
+_COLUMNS = 3
+
+
+def _axes(ax: Axes | None) -> Axes:
+    return plt.subplots()[1] if ax is None else ax
+
+
+def _contour_lines(landscape: Any, count: int) -> list[Array]:
+    """Return the contour lines at `count` levels, each an array of points."""
+    if count < 1:
+        raise ValueError(f"contours: at least one line is needed, got {count}")
+    (x0, x1), (y0, y1) = landscape.window
+    x, y = np.linspace(x0, x1, 240), np.linspace(y0, y1, 240)
+    z = np.asarray(landscape(*np.meshgrid(x, y)), float)
+    # Squared fractions space the rings of a round bowl evenly.
+    levels = np.unique(np.quantile(z, (np.arange(1, count + 1) / (count + 1)) ** 2))
+    generator = contourpy.contour_generator(x, y, z)
+    return [np.asarray(line) for level in levels for line in generator.lines(level)]
+
+
+def _points(name: str, run: Any, window: Any) -> Array:
+    """Return a run's points up to the first that lies beyond three windows, or is not finite."""
+    points = np.asarray(getattr(run, "points", run), float)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"{name}: a path to draw has shape (steps + 1, 2), got {points.shape}")
+    low, high = np.transpose(window)
+    with np.errstate(invalid="ignore"):
+        far = ~(abs(points - (low + high) / 2) <= 1.5 * (high - low)).all(axis=1)
+    stop = far.argmax() if far.any() else len(points)
+    if stop == 0:
+        raise ValueError(f"{name}: the path starts outside the window {tuple(map(tuple, window))}")
+    return points[: stop + int(stop < len(points) and np.isfinite(points[stop]).all())]
+
+
+def _contour_path(landscape: Any, place: Any) -> str:
+    """Write contour lines in whole tenths of a pixel, each point relative to the last: half the size of plain text."""
+    parts = []
+    for line in _contour_lines(landscape, 8):
+        path = MplPath(place(line))
+        path.simplify_threshold = 0.25  # leave out what is nearer than this, in pixels, to the line through the others
+        vertices = np.asarray(path.cleaned(simplify=True).vertices)[:-1]  # the last is a full stop, not a point
+        tenths = np.rint(vertices * 10).astype(int)
+        x0, y0 = tenths[0]
+        steps = " ".join(f"{dx} {dy}" for dx, dy in np.diff(tenths, axis=0) if dx or dy)
+        parts.append(f"M{x0} {y0}l{steps}")
+    return "".join(parts).replace(" -", "-")
+
+
+def _tenths(points: Array) -> Array:
+    # The bound keeps the last point of a run that fled from filling the file with digits.
+    tenths: Array = np.clip(np.rint(points * 10), -99999, 99999).astype(int)
+    return tenths / 10
+
+
+def _pairs(points: Array) -> str:
+    return " ".join(f"{x:g},{y:g}" for x, y in _tenths(points))
+
+
+def _trail(points: Array, look: Mapping[str, Any]) -> str:
+    # Every step is written, also one that stays in place: the points are all that the player knows.
+    color = look["color"]
+    return f'<polyline class="race-trail" points="{_pairs(points)}" stroke="{color}" stroke-width="2"{_dash(look)}/>'
+
+
+def _dot(point: Array, look: Mapping[str, Any]) -> str:
+    x, y = _tenths(point)
+    return f'<circle class="race-dot" cx="{x:g}" cy="{y:g}" r="4.5" fill="{look["color"]}" stroke="currentColor"/>'
+
+
+def _corner(point: tuple[float, float], x: float, y: float, anchor: str) -> str:
+    return (
+        f'<text x="{x}" y="{y}" font-size="9" text-anchor="{anchor}" fill="currentColor" fill-opacity=".7">'
+        f"({point[0]:g}, {point[1]:g})</text>"
+    )
+
+
+def _dash(look: Mapping[str, Any]) -> str:
+    return f' stroke-dasharray="{" ".join(map(str, look["dashes"]))}"' if look["dashes"] else ""
+
+
+def _star(centre: Array) -> str:
+    angles = np.pi * np.arange(10) / 5
+    rays = np.where(np.arange(10) % 2, 3.0, 7.0)[:, None] * np.stack([np.sin(angles), -np.cos(angles)], axis=1)
+    return f'<polygon points="{_pairs(centre + rays)}" fill="currentColor"/>'
+
+
+def _key(i: int, top: int, name: str, look: Mapping[str, Any]) -> str:
+    x, y = i % _COLUMNS * (_WIDTH // _COLUMNS), top + 18 * (i // _COLUMNS)
+    return (
+        f'<path d="M{x + 4},{y - 4}h20" stroke="{look["color"]}" stroke-width="3"{_dash(look)}/>'
+        f'<text x="{x + 28}" y="{y}" font-size="11" fill="currentColor">{escape(name)}</text>'
+    )
+
+
+_CSS = """
+.lossopt-race{max-width:36rem;margin:1rem auto}
+.lossopt-race>svg{display:block;width:100%;height:auto}
+.race-controls{display:flex;align-items:center;gap:.6rem;margin-top:.4rem}
+.race-controls[hidden]{display:none}
+.race-controls button{width:2.6rem;height:2.2rem;padding:.3rem;border:1px solid;border-radius:.3rem;background:none;
+color:inherit;cursor:pointer}
+.race-controls button svg{width:1.1rem;height:1.1rem;margin:auto}
+.race-controls input{flex:1;min-width:4rem;height:2.2rem;accent-color:currentColor}
+.race-controls output{min-width:5.5em;text-align:right;font-variant-numeric:tabular-nums}
+@media print{.race-controls{display:none}}
+"""
+
+_SCRIPT = """
+(function(){
+var words=(document.documentElement.lang||'en').slice(0,2)==='ko'?
+ {play:'재생',pause:'일시 정지',step:'스텝'}:{play:'play',pause:'pause',step:'step'};
+function icon(d){return '<svg viewBox="0 0 16 16" aria-hidden="true"><path fill="currentColor" d="'+d+'"/></svg>';}
+var PLAY=icon('M3 1l11 7-11 7z'),PAUSE=icon('M3 1h4v14H3zM9 1h4v14H9z');
+function start(race){
+ if(race.dataset.ready)return;
+ race.dataset.ready='1';
+ var last=+race.dataset.steps,seconds=+race.dataset.seconds,at=last,playing=false,then=0,waiting=true;
+ var controls=race.querySelector('.race-controls'),button=controls.querySelector('button');
+ var slider=controls.querySelector('input'),output=controls.querySelector('output');
+ var dots=race.querySelectorAll('.race-dot');
+ var runs=Array.prototype.map.call(race.querySelectorAll('.race-trail'),function(line,i){
+  var points=line.getAttribute('points').split(' ');
+  return{line:line,dot:dots[i],points:points,xy:points.map(function(p){return p.split(',').map(Number);})};
+ });
+ function show(t){
+  at=t;
+  runs.forEach(function(run){
+   var end=run.xy.length-1,i=Math.min(Math.floor(t),end),a=run.xy[i],b=run.xy[Math.min(i+1,end)],part=t-Math.floor(t);
+   var x=a[0]+(b[0]-a[0])*part,y=a[1]+(b[1]-a[1])*part;
+   run.line.setAttribute('points',run.points.slice(0,i+1).join(' ')+' '+x+','+y);
+   run.dot.setAttribute('cx',x);run.dot.setAttribute('cy',y);
+  });
+  var step=Math.floor(t);
+  slider.value=step;slider.setAttribute('aria-valuetext',words.step+' '+step);output.textContent='t = '+step;
+ }
+ function set(on){
+  playing=on;button.innerHTML=on?PAUSE:PLAY;
+  button.setAttribute('aria-label',on?words.pause:words.play);button.title=on?words.pause:words.play;
+  if(on){if(at>=last)show(0);then=0;requestAnimationFrame(tick);}
+ }
+ function tick(now){
+  if(!playing)return;
+  if(then)show(Math.min(last,at+(now-then)/1000*last/seconds));
+  then=now;
+  if(at>=last)set(false);else requestAnimationFrame(tick);
+ }
+ button.addEventListener('click',function(){waiting=false;set(!playing);});
+ slider.addEventListener('input',function(){waiting=false;set(false);show(+slider.value);});
+ window.addEventListener('beforeprint',function(){set(false);show(last);});
+ slider.setAttribute('aria-label',words.step);
+ set(false);show(last);controls.hidden=false;
+ if(window.IntersectionObserver&&!(window.matchMedia&&matchMedia('(prefers-reduced-motion: reduce)').matches)){
+  new IntersectionObserver(function(entries){
+   var seen=entries[entries.length-1].intersectionRatio>=.4;
+   if(!seen&&playing){waiting=true;set(false);}
+   if(seen&&waiting){waiting=false;set(true);}
+  },{threshold:.4}).observe(race);
+ }
+}
+document.querySelectorAll('.lossopt-race').forEach(start);
+})();
+"""

@@ -1,0 +1,482 @@
+"""The comparison: equal budgets, no rate at the edge of its grid, and seeds that had no part in the choice."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from lossopt import compare as module
+from lossopt import nn
+from lossopt.compare import (
+    Classifier,
+    Comparison,
+    EdgeError,
+    LandscapeProblem,
+    Result,
+    Table,
+    compare,
+    digits_mlp,
+    estimate,
+    log_grid,
+)
+from lossopt.data import Data, Examples, batches
+from lossopt.landscapes import LANDSCAPES, quadratic
+from lossopt.rules import RULES
+
+
+def steady(w, g, t, lr=0.5):
+    return w - lr * g
+
+
+def other(w, g, t, lr=0.25):
+    return w - lr * g
+
+
+def rateless(w, g, t, eta=0.1):
+    return w - eta * g
+
+
+class Valley:
+    """A problem whose answer is known: the metric is |log2(lr / best)|, plus the seed on the test side."""
+
+    name = "valley"
+    metric = "distance"
+
+    def __init__(self, best=1.0, diverges_above=math.inf):
+        self.best = best
+        self.diverges_above = diverges_above
+        self.calls = []
+
+    def run(self, rule, hyper, seeds, steps):
+        lr = hyper["lr"](1) if callable(hyper["lr"]) else hyper["lr"]
+        self.calls.append((rule.__name__, np.array(lr), np.array(seeds), steps, hyper))
+        distance = abs(np.log2(lr / self.best))
+        distance[lr > self.diverges_above] = np.nan
+        return distance, 10 * distance + seeds
+
+
+SEEDS = {"tuning_seeds": [0, 1, 2], "reporting_seeds": [10, 20], "steps": 7}
+GRID = [0.25, 0.5, 1.0, 2.0, 4.0]
+
+
+def test_each_rule_gets_the_rate_that_is_best_on_the_tuning_seeds():
+    found = compare(Valley(best=1.9), [steady], rates=GRID, **SEEDS)
+
+    assert found.results["steady"].rate == 2.0
+    assert found.results["steady"].validation.shape == (5, 3)
+
+
+def test_the_report_is_of_the_test_metric_at_the_chosen_rate_on_the_reporting_seeds():
+    found = compare(Valley(best=2.0), [steady], rates=GRID, **SEEDS)
+
+    np.testing.assert_array_equal(found.results["steady"].test, [10, 20])  # distance 0, seeds 10 and 20
+    np.testing.assert_array_equal(found.results["steady"].default_test, [30, 40])  # at the default 0.5: distance 2
+    assert found.tuned("steady").mean == 15
+    assert found.untuned("steady").mean == 35
+
+
+def test_the_choice_is_made_by_the_mean_over_seeds_not_by_one_lucky_run():
+    class Lucky(Valley):
+        def run(self, rule, hyper, seeds, steps):
+            score = np.select([hyper["lr"] == 0.5, hyper["lr"] == 1.0], [np.where(seeds == 1, 0.0, 9.0), 5.0], 8.0)
+            return score, score
+
+    found = compare(Lucky(), [steady], rates=GRID, **SEEDS)
+
+    assert found.results["steady"].rate == 1.0
+
+
+def test_no_run_of_the_tuning_sees_a_reporting_seed_nor_the_other_way_round():
+    problem = Valley()
+    compare(problem, [steady, other], rates=GRID, **SEEDS, extend=1)
+
+    tuning, reporting = problem.calls[0:2] + problem.calls[3:5], [problem.calls[2], problem.calls[5]]
+    assert all(set(seeds) == {0, 1, 2} for _, _, seeds, _, _ in tuning)
+    assert all(set(seeds) == {10, 20} for _, _, seeds, _, _ in reporting)
+
+
+def test_every_rule_gets_the_same_rates_seeds_and_steps():
+    problem = Valley(best=3.9)
+    compare(problem, [steady, other], rates=GRID, **SEEDS, extend=2)
+
+    budgets = {name: sum(len(lr) for rule, lr, *_ in problem.calls if rule == name) for name in ("steady", "other")}
+    assert budgets["steady"] == budgets["other"] == (5 + 2) * 3 + 2 * 2
+    assert {steps for *_, steps, _ in problem.calls} == {7}
+
+
+def test_all_runs_of_a_rule_are_handed_over_as_one_array():
+    problem = Valley()
+    compare(problem, [steady], rates=GRID, **SEEDS)
+
+    _, lr, seeds, _, _ = problem.calls[0]
+    assert list(zip(lr, seeds, strict=True)) == [(rate, seed) for rate in GRID for seed in (0, 1, 2)]
+
+
+@pytest.mark.parametrize(("best", "edge", "direction"), [(4.1, "highest", "higher"), (0.2, "lowest", "lower")])
+def test_a_best_rate_at_the_edge_of_its_grid_is_an_error_that_names_everything(best, edge, direction):
+    with pytest.raises(EdgeError) as caught:
+        compare(Valley(best=best), [steady], rates=GRID, **SEEDS)
+
+    error = caught.value
+    assert (error.rule, error.edge, error.rate) == ("steady", edge, GRID[0 if edge == "lowest" else -1])
+    np.testing.assert_array_equal(error.rates, GRID)
+    for part in ("steady", edge, f"{direction} rates", "from 0.25 to 4", "extend"):
+        assert part in str(error)
+
+
+@pytest.mark.parametrize(("best", "extend", "rate"), [(4.1, 1, 4.0), (8.0, 2, 8.0), (0.1, 2, 0.125), (0.2, 1, 0.25)])
+def test_a_grid_may_grow_at_the_end_where_the_best_rate_lies(best, extend, rate):
+    found = compare(Valley(best=best), [steady], rates=GRID, **SEEDS, extend=extend)
+
+    result = found.results["steady"]
+    assert result.rate == pytest.approx(rate, rel=1e-12)
+    assert len(result.rates) == 5 + extend
+    np.testing.assert_allclose(np.diff(np.log2(result.rates)), 1, rtol=1e-12)
+    np.testing.assert_allclose(result.validation[:, 0], abs(np.log2(result.rates / best)), rtol=1e-9, atol=1e-12)
+
+
+def test_a_grid_that_grew_and_still_has_its_best_rate_at_the_edge_is_an_error():
+    with pytest.raises(EdgeError, match=r"grid of 7 from 0\.25 to 16"):
+        compare(Valley(best=100), [steady], rates=GRID, **SEEDS, extend=2)
+
+
+def test_a_rate_at_which_any_tuning_run_diverges_is_never_chosen():
+    class Fragile(Valley):
+        def run(self, rule, hyper, seeds, steps):
+            validation, test = super().run(rule, hyper, seeds, steps)
+            return np.where((hyper["lr"] == 2.0) & (seeds == 1), np.nan, validation), test
+
+    found = compare(Fragile(best=2.0), [steady], rates=[0.25, 0.5, 1.0, 2.0, 8.0], **SEEDS)
+
+    assert found.results["steady"].rate == 1.0
+    assert found.results["steady"].validation[3, 1] == np.inf
+
+
+def test_a_rule_that_diverges_at_every_rate_is_an_error():
+    with pytest.raises(ValueError, match=r"steady diverged at every rate from 0\.25 to 4; give lower rates"):
+        compare(Valley(diverges_above=0.1), [steady], rates=GRID, **SEEDS)
+
+
+def test_a_run_that_diverges_in_the_report_is_counted_not_averaged_away():
+    class Unlucky(Valley):
+        def run(self, rule, hyper, seeds, steps):
+            validation, test = super().run(rule, hyper, seeds, steps)
+            return validation, np.where(seeds == 20, np.nan, test)
+
+    found = compare(Unlucky(), [steady], rates=GRID, **SEEDS)
+
+    assert found.tuned("steady").diverged == 1
+    assert found.tuned("steady").mean == math.inf
+    assert "diverged (1)" in str(found)
+
+
+def test_rules_are_ranked_and_tabled_best_first_beside_their_default():
+    class Favourite(Valley):
+        def run(self, rule, hyper, seeds, steps):
+            validation, test = super().run(rule, hyper, seeds, steps)
+            return validation, test + (100 if rule is steady else 0)
+
+    found = compare(Favourite(), [steady, other], rates=GRID, **SEEDS)
+
+    assert found.ranking() == ["other", "steady"]
+    table = found.table()
+    assert list(table.header) == ["rule", "lr", "distance", "default lr", "distance at default lr"]
+    half = 12.706204736432095 * math.sqrt(50) / math.sqrt(2)
+    assert list(table.rows[0]) == [
+        "other", "1", f"15 [{15 - half:.4g}, {15 + half:.4g}]", "0.25", f"35 [{35 - half:.4g}, {35 + half:.4g}]"
+    ]  # fmt: skip
+    assert table.rows[1][0] == "steady"
+    assert found._repr_html_() == table._repr_html_()
+
+
+def test_two_rules_are_compared_seed_by_seed():
+    class Paired(Valley):
+        def run(self, rule, hyper, seeds, steps):
+            validation, test = super().run(rule, hyper, seeds, steps)
+            return validation, test + (3 if rule is steady else 0)
+
+    found = compare(Paired(), [steady, other], rates=GRID, **SEEDS)
+
+    # The seeds differ by 10, the rules by exactly 3 on each: pairing takes the seeds out.
+    difference = found.difference("steady", "other")
+    assert (difference.mean, difference.low, difference.high) == (3, 3, 3)
+
+
+def test_hyper_parameters_and_the_schedule_reach_every_run():
+    problem = Valley(best=0.5)
+    compare(problem, [steady], rates=GRID, **SEEDS, hyper={"steady": {"extra": 5}}, schedule=lambda t, lr: lr / (t + 1))
+
+    for _, lr, _, _, hyper in problem.calls:
+        assert hyper["extra"] == 5
+        np.testing.assert_array_equal(hyper["lr"](1), lr)
+        np.testing.assert_array_equal(hyper["lr"](3), lr / 2)
+    assert problem.calls[0][1][0] == 0.25 / 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rules": []}, "at least one"),
+        ({"rules": [steady, steady]}, "each rule once"),
+        ({"rules": ["adamm"]}, "unknown rule 'adamm', did you mean 'adam'"),
+        ({"rules": [rateless]}, "rateless has no hyper-parameter lr"),
+        ({"rates": [0.1, 1.0]}, "at least 3 rates"),
+        ({"rates": [1.0, 0.1, 10.0]}, "positive and increasing"),
+        ({"rates": [0.0, 0.1, 1.0]}, "positive and increasing"),
+        ({"rates": [0.1, 1.0, math.nan]}, "positive and increasing"),
+        ({"rules": [steady, other], "rates": {"steady": GRID, "other": GRID[:4]}}, "same number of rates"),
+        ({"rates": {"other": GRID}}, "rates are given for other"),
+        ({"tuning_seeds": [1, 20, 10]}, r"seeds \[10, 20\] are in tuning_seeds and in reporting_seeds"),
+        ({"tuning_seeds": [1, 1]}, "tuning_seeds repeats a seed"),
+        ({"reporting_seeds": [7, 7]}, "reporting_seeds repeats a seed"),
+        ({"tuning_seeds": []}, "tuning_seeds must hold at least 1"),
+        ({"reporting_seeds": [9]}, "reporting_seeds must hold at least 2"),
+        ({"steps": 0}, "steps must be >= 1"),
+        ({"extend": -1}, "extend must be >= 0"),
+        ({"level": 95}, "level must lie between 0 and 1"),
+        ({"hyper": {"other": {}}}, "hyper names 'other'"),
+        ({"hyper": {"steady": {"lr": 1}}}, "lr is what is tuned"),
+    ],
+)
+def test_a_comparison_that_would_not_be_fair_is_refused_before_anything_runs(change, message):
+    problem = Valley()
+    arguments = {"rules": [steady], "rates": GRID, **SEEDS} | change
+
+    with pytest.raises(ValueError, match=message):
+        compare(problem, arguments.pop("rules"), **arguments)
+    assert problem.calls == []
+
+
+# Estimates and grids ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("level", "freedom", "t"),
+    [  # two-sided quantiles, as printed in any table of Student's distribution
+        (0.95, 1, 12.706205), (0.95, 2, 4.302653), (0.95, 4, 2.776445), (0.95, 9, 2.262157), (0.95, 30, 2.042272),
+        (0.99, 1, 63.656741), (0.99, 5, 4.032143), (0.90, 3, 2.353363), (0.50, 7, 0.711142),
+    ],
+)  # fmt: skip
+def test_the_quantile_of_student_is_that_of_the_tables(level, freedom, t):
+    assert module._student(level, freedom) == pytest.approx(t, abs=6e-7)
+
+
+def test_an_interval_is_the_mean_and_t_standard_errors_to_each_side():
+    found = estimate([1.0, 2.0, 3.0, 4.0])
+
+    half = 3.182446305284263 * math.sqrt(5 / 3) / 2
+    assert found.mean == 2.5
+    assert found.low == pytest.approx(2.5 - half, rel=1e-12)
+    assert found.high == pytest.approx(2.5 + half, rel=1e-12)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    intervals = [estimate(rng.normal(5, 2, size=4), 0.9) for _ in range(2000)]
+
+    covered = np.mean([found.low <= 5 <= found.high for found in intervals])
+    assert covered == pytest.approx(0.9, abs=3 * math.sqrt(0.9 * 0.1 / 2000))
+
+
+@pytest.mark.parametrize(("samples", "level"), [([1.0], 0.95), ([[1.0, 2.0]], 0.95), ([1.0, 2.0], 1.0), ([1, 2], 0)])
+def test_an_interval_needs_two_samples_and_a_level(samples, level):
+    with pytest.raises(ValueError, match="estimate: "):
+        estimate(samples, level)
+
+
+def test_a_log_grid_holds_both_ends_and_equal_ratios():
+    np.testing.assert_allclose(log_grid(1e-3, 1.0, 2), 10 ** np.array([-3, -2.5, -2, -1.5, -1, -0.5, 0]), rtol=1e-12)
+    assert log_grid(0.3, 2.9, 1)[-1] == pytest.approx(3)
+    assert len(log_grid(1e-4, 1e-1, 3)) == 10
+
+
+@pytest.mark.parametrize("arguments", [(0, 1, 2), (1, 1, 2), (2, 1, 2), (-1, 1, 2), (1, math.inf, 2), (0.1, 1, 0)])
+def test_a_log_grid_without_range_or_points_is_refused(arguments):
+    with pytest.raises(ValueError, match="log_grid: "):
+        log_grid(*arguments)
+
+
+# Tables -----------------------------------------------------------------------------------------------------
+
+
+def test_a_table_reads_in_a_terminal_in_markdown_and_in_html():
+    table = Table(["rule", "a|b"], [["x<y", "1"], ["zz", "200"]])
+
+    assert str(table).splitlines() == ["rule  a|b", "----  ---", "x<y     1", "zz    200"]
+    assert table._repr_markdown_().splitlines() == [
+        "| rule | a\\|b |", "| --- | ---: |", "| x<y | 1 |", "| zz | 200 |"
+    ]  # fmt: skip
+    html = table._repr_html_()
+    assert '<th scope="row">x&lt;y</th><td>1</td>' in html
+    assert html.count("<tr>") == 3
+
+
+# Landscapes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("condition", [4.0, 10.0])
+def test_the_best_rate_of_gradient_descent_on_a_quadratic_is_two_over_the_sum_of_its_curvatures(condition):
+    best = 2 / (1 + condition)
+    grid = best * 1.1 ** np.arange(-6, 6)
+
+    found = compare(
+        LandscapeProblem(quadratic(condition=condition)), ["sgd"], rates=grid,
+        tuning_seeds=range(20), reporting_seeds=range(20, 25), steps=60,
+    )  # fmt: skip
+
+    assert found.results["sgd"].rate == pytest.approx(best, rel=1e-12)
+
+
+def test_many_runs_on_a_landscape_equal_each_run_alone():
+    problem = LandscapeProblem(LANDSCAPES["beale"])
+    rates, seeds = np.array([0.001, 0.003, 0.01]), np.array([5, 6, 5])
+    together, _ = problem.run(RULES["adam"].rule, {"lr": rates}, seeds, 50)
+
+    for i in range(3):
+        alone, _ = problem.run(RULES["adam"].rule, {"lr": rates[i : i + 1]}, seeds[i : i + 1], 50)
+        assert together[i] == alone[0]
+    assert len(set(together)) == 3
+
+
+def test_a_seed_is_a_start_near_that_of_the_landscape():
+    landscape = quadratic(condition=10.0)
+    standing = {"lr": np.array([0.0, 0.0, 0.0])}
+    gaps, _ = LandscapeProblem(landscape).run(RULES["sgd"].rule, standing, np.array([5, 6, 5]), 1)
+    still, _ = LandscapeProblem(landscape, jitter=0).run(RULES["sgd"].rule, standing, np.array([5, 6, 5]), 1)
+
+    assert gaps[0] == gaps[2] != gaps[1]
+    np.testing.assert_allclose(still, landscape(*landscape.start), rtol=1e-12)
+
+
+def test_a_run_that_leaves_a_landscape_for_good_has_diverged():
+    problem = LandscapeProblem(quadratic(condition=10.0))
+
+    score, _ = problem.run(RULES["sgd"].rule, {"lr": np.array([0.1, 5.0])}, np.array([0, 0]), 200)
+
+    assert np.isfinite(score[0])
+    assert score[1] == np.inf
+
+
+def test_a_landscape_without_a_minimum_is_no_problem_to_compare_on():
+    with pytest.raises(ValueError, match="saddle: has no minimum"):
+        LandscapeProblem(LANDSCAPES["saddle"]).run(RULES["sgd"].rule, {"lr": np.array([0.1])}, np.array([0]), 5)
+
+
+# Classifiers ------------------------------------------------------------------------------------------------
+
+
+def two_clouds():
+    """Points on two sides of a line, with wrong labels for all of the test part and the last 250 of the validation."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for n in (64, 1250, 24):
+        y = rng.integers(2, size=n)
+        x = rng.normal(size=(n, 3)) * 0.3
+        x[:, 0] += 2 * y - 1
+        parts.append(Examples(x.astype(np.float32), y))
+    train, validation, test = parts
+    validation.y[1000:] = 1 - validation.y[1000:]
+    data = Data(train, validation, Examples(test.x, 1 - test.y))
+
+    def network(rngs, runs):
+        layers = nn.Linear(3, 8, rng=rngs, runs=runs), nn.ReLU(), nn.Linear(8, 2, rng=rngs, runs=runs)
+        return nn.Sequential(*layers)
+
+    return Classifier("clouds", data, network, batch=16)
+
+
+def test_a_classifier_learns_and_reports_percent_wrong_on_each_part():
+    validation, test = two_clouds().run(RULES["sgd"].rule, {"lr": np.array([0.5])}, np.array([0]), 100)
+
+    assert validation[0] == pytest.approx(20, abs=1)
+    assert test[0] == pytest.approx(100, abs=5)
+
+
+def test_two_steps_of_a_classifier_are_those_made_by_hand():
+    problem = two_clouds()
+    made = []
+
+    def network(rngs, runs):
+        made.append(nn.Linear(3, 2, rng=rngs, runs=runs, dtype=np.float64))
+        return made[0]
+
+    dataclasses.replace(problem, network=network).run(RULES["sgd"].rule, {"lr": np.array([0.5])}, np.array([7]), 2)
+
+    rng = np.random.default_rng(7)
+    start = nn.Linear(3, 2, rng=rng, dtype=np.float64)
+    weight, bias = start.weight.data, start.bias.data
+    for index in list(batches(64, 16, rng))[:2]:
+        x, y = problem.data.train.x[index], problem.data.train.y[index]
+        odds = np.exp(x @ weight.T + bias)
+        gradient = odds / odds.sum(1, keepdims=True) - np.eye(2)[y]
+        weight, bias = weight - 0.5 * gradient.T @ x / 16, bias - 0.5 * gradient.mean(0)
+    np.testing.assert_allclose(made[0].weight.data[0], weight, rtol=1e-12)
+    np.testing.assert_allclose(made[0].bias.data[0], bias, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [rule.name for rule in RULES.values() if not rule.matrices_only])
+def test_many_networks_equal_each_network_alone(name):
+    problem = two_clouds()
+    rates, seeds = np.array([0.02, 0.02, 0.3, 0.02]), np.array([5, 6, 5, 6])
+
+    class Watched(Classifier):
+        """Remembers the trained weights, which say more than percentages."""
+
+        def run(self, *arguments):
+            made = []
+            keep = dataclasses.replace(problem, network=lambda *a: made.append(problem.network(*a)) or made[0])
+            keep.run(*arguments)
+            return made[0].state_dict()
+
+    watched = Watched("clouds", problem.data, problem.network)
+    together = watched.run(RULES[name].rule, {"lr": rates}, seeds, 12)
+    for i in range(4):
+        alone = watched.run(RULES[name].rule, {"lr": rates[i : i + 1]}, seeds[i : i + 1], 12)
+        for key, weights in alone.items():
+            np.testing.assert_array_equal(together[key][i], weights[0])
+    assert not np.array_equal(together["0.weight"][0], together["0.weight"][1])  # the seed matters
+    assert not np.array_equal(together["0.weight"][0], together["0.weight"][2])  # the rate matters
+    np.testing.assert_array_equal(together["0.weight"][1], together["0.weight"][3])  # a seed repeats
+
+
+def test_a_network_that_blows_up_has_diverged():
+    with np.errstate(all="ignore"):
+        rates = {"lr": np.array([0.1, 1e30])}
+        validation, test = two_clouds().run(RULES["sgd"].rule, rates, np.array([0, 0]), 60)
+
+    assert np.isfinite([validation[0], test[0]]).all()
+    assert np.isnan([validation[1], test[1]]).all()
+
+
+def test_the_loss_of_a_classifier_can_be_another():
+    problem = two_clouds()
+    flat = dataclasses.replace(problem, loss=lambda logits, labels: 0 * logits.sum(-1))
+    arguments = RULES["sgd"].rule, {"lr": np.array([0.5])}, np.array([0])
+
+    assert flat.run(*arguments, 50) == flat.run(*arguments, 1) != problem.run(*arguments, 50)
+
+
+def test_the_digits_are_learnt_by_rules_tuned_on_equal_budgets():
+    pytest.importorskip("sklearn")
+    found = compare(
+        digits_mlp(hidden=16), ["sgd", "adam"],
+        rates={"sgd": log_grid(0.05, 5.0, 1), "adam": log_grid(1e-3, 0.1, 1)},
+        tuning_seeds=[0], reporting_seeds=[1, 2], steps=204, extend=1,
+        schedule=lambda t, lr: lr * (1 - (t - 1) / 204),
+    )  # fmt: skip
+
+    assert found.problem == "digits 64-16-10"
+    assert {len(result.rates) for result in found.results.values()} == {4}
+    for name in found.results:
+        assert found.tuned(name).mean < 15
+    assert found.untuned("sgd").mean > 50  # the default rate, 0.001, hardly moves it: defaults rank the defaults
+
+
+def test_a_comparison_can_be_made_by_hand_and_shown():
+    result = Result(np.array(GRID), np.ones((5, 3)), 2, 0.5, np.array([1.0, 2.0]), np.array([3.0, 5.0]))
+    found = Comparison("p", "error", 10, (0, 1, 2), (3, 4), {"mine": result})
+
+    assert result.rate == 1.0
+    assert found.untuned("mine").mean == 4
+    assert str(found).startswith("rule")

@@ -1,0 +1,445 @@
+"""Figures: one colour an optimizer, one SVG for light and dark, and a race that needs nothing but itself."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+mpl = pytest.importorskip("matplotlib")
+mpl.use("agg")
+
+import matplotlib.pyplot as plt  # noqa: E402  (the backend is chosen first)
+
+from lossopt import plot  # noqa: E402
+from lossopt.compare import Comparison, Result  # noqa: E402
+from lossopt.landscapes import LANDSCAPES  # noqa: E402
+from lossopt.rules import RULES  # noqa: E402
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(autouse=True)
+def figures():
+    """Draw in the style of the package and leave no figure open."""
+    with mpl.rc_context():
+        plot.use_style()
+        yield
+    plt.close("all")
+
+
+def descent(landscape, rate=0.01, steps=120):
+    """Gradient descent by hand, so that these tests lean on no driver."""
+    points = [np.array(landscape.start)]
+    with np.errstate(all="ignore"):
+        for _ in range(steps):
+            points.append(points[-1] - rate * np.array(landscape.gradient(*points[-1])))
+    return np.array(points)
+
+
+def comparison():
+    rates = np.array([0.1, 0.2, 0.4])
+    results = {
+        "sgd": Result(
+            rates, np.array([[4, 5], [2, 3], [np.inf, 9.0]]), 1, 0.001, np.array([2.0, 4]), np.array([9.0, 8])
+        ),
+        "adam": Result(
+            rates, np.array([[4, 4], [1, 1], [2, 2.0]]), 1, 0.001, np.array([1.0, 2]), np.array([np.inf, 3])
+        ),
+    }
+    return Comparison("p", "error", 10, (0, 1), (2, 3), results)
+
+
+# Colours ----------------------------------------------------------------------------------------------------
+
+
+def linear(color):
+    channels = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one, other):
+    """WCAG's contrast ratio."""
+    dark, light = sorted(0.05 + linear(color) @ [0.2126, 0.7152, 0.0722] for color in (one, other))
+    return light / dark
+
+
+@pytest.mark.parametrize("color", plot.PALETTE)
+def test_a_line_reads_on_a_light_and_on_a_dark_page(color):
+    assert contrast(color, "#ffffff") >= 3
+    assert contrast(color, "#121212") >= 3
+
+
+# Machado, Oliveira and Fernandes (2009), doi:10.1109/TVCG.2009.113, full severity, in linear RGB.
+CONES = {
+    "all": np.eye(3),
+    "no red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "no green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "no blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("cones", CONES)
+def test_no_two_colours_of_the_palette_look_alike_whatever_cones_the_reader_has(cones):
+    to_lms = [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566]]
+    to_lms.append([0.0883024619, 0.2817188376, 0.6299787005])
+    to_lab = [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099]]
+    to_lab.append([0.0259040371, 0.7827717662, -0.8086757660])
+    seen = np.clip([np.array(CONES[cones]) @ linear(color) for color in plot.PALETTE], 0, 1)
+    lab = np.cbrt(seen @ np.transpose(to_lms)) @ np.transpose(to_lab)
+
+    distances = np.linalg.norm(lab[:, None] - lab, axis=-1)[~np.eye(len(lab), dtype=bool)]
+    assert distances.min() > 0.09  # in Oklab, where about 0.02 is just noticeable
+
+
+def test_a_rule_has_one_style_whatever_stands_beside_it():
+    alone = {name: plot.styles([name])[name] for name in RULES}
+
+    assert plot.styles(RULES) == alone
+    assert plot.styles(reversed(list(RULES))) == alone
+
+
+def test_no_two_rules_share_colour_and_dash():
+    looks = [(style["color"], style["dashes"]) for style in plot.styles(RULES).values()]
+
+    assert len(set(looks)) == len(looks)
+
+
+def test_a_label_that_is_no_rule_takes_a_style_that_is_free():
+    found = plot.styles(["adam", "lr = 0.1", "sgd", "lr = 0.2"])
+
+    assert len({(style["color"], style["dashes"]) for style in found.values()}) == 4
+    assert found["adam"] == plot.styles(["adam"])["adam"]
+
+
+# Figures of matplotlib --------------------------------------------------------------------------------------
+
+
+def svg_of(ax, tmp_path, name="figure.svg"):
+    ax.figure.savefig(tmp_path / name, metadata={"Date": None})
+    return (tmp_path / name).read_text()
+
+
+def test_a_figure_has_one_ink_no_ground_and_the_same_bytes_every_time(tmp_path):
+    landscape = LANDSCAPES["himmelblau"]
+    first = svg_of(plot.paths(landscape, {"sgd": descent(landscape)}), tmp_path)
+    again = svg_of(plot.paths(landscape, {"sgd": descent(landscape)}), tmp_path, "again.svg")
+
+    assert first == again
+    assert len(first) < 150_000
+    ET.fromstring(first)
+    colors = set(re.findall(r"(?:stroke|fill): (#[0-9a-f]{6})", first))
+    assert colors == {plot.INK, plot.styles(["sgd"])["sgd"]["color"]}
+    assert ">sgd</text>" in first  # text stays text
+
+
+@pytest.mark.parametrize("name", LANDSCAPES)
+def test_every_landscape_has_contours_over_its_window(name):
+    landscape = LANDSCAPES[name]
+    ax = plot.contours(landscape)
+
+    assert (ax.get_xlim(), ax.get_ylim()) == landscape.window
+    lines = [line.get_xydata() for line in ax.lines if line.get_marker() == "None"]
+    assert len(lines) >= 10
+    size = np.ptp(landscape(*np.meshgrid(*(np.linspace(*side, 240) for side in landscape.window))))
+    for line in lines:  # along a contour line the height is the same
+        assert np.ptp(landscape(*line.T)) < 3e-3 * size
+    ring = next(line for line in ax.lines if line.get_marker() == "o")
+    np.testing.assert_array_equal(ring.get_xydata(), [landscape.start])
+    stars = [line for line in ax.lines if line.get_marker() == "*"]
+    assert [tuple(line.get_xydata()[0]) for line in stars] == [minimum[:2] for minimum in landscape.minima]
+
+
+def test_a_path_is_drawn_point_for_point_in_its_style():
+    landscape = LANDSCAPES["booth"]
+    points = descent(landscape)
+    ax = plot.paths(landscape, {"adam": points})
+
+    line = next(line for line in ax.lines if line.get_label() == "adam")
+    np.testing.assert_array_equal(line.get_xydata(), points)
+    assert line.get_color() == plot.styles(["adam"])["adam"]["color"]
+
+
+def test_a_path_that_flees_is_cut_where_it_left_the_drawing_far_behind():
+    landscape = LANDSCAPES["booth"]
+    points = descent(landscape, rate=0.5)
+    assert not np.isfinite(points[-1]).all() or abs(points[-1]).max() > 1e6
+
+    ax = plot.paths(landscape, {"sgd": points})
+    drawn = next(line for line in ax.lines if line.get_label() == "sgd").get_xydata()
+    assert 2 <= len(drawn) < len(points)
+    np.testing.assert_array_equal(drawn, points[: len(drawn)])
+    assert (abs(drawn[:-1]) <= 30).all()
+    assert (abs(drawn[-1]) > 30).any()
+
+
+def test_a_path_ends_before_its_first_point_that_is_not_finite():
+    landscape = LANDSCAPES["booth"]
+    points = descent(landscape)
+    points[7:] = np.inf
+    ax = plot.paths(landscape, {"sgd": points})
+
+    drawn = next(line for line in ax.lines if line.get_label() == "sgd").get_xydata()
+    np.testing.assert_array_equal(drawn, points[:7])
+
+
+def test_curves_draw_every_loss_and_leave_out_what_is_not_finite():
+    ax = plot.curves({"sgd": [4.0, 2.0, np.inf], "adam": np.array([[3.0, 4.0], [1.0, 2.0]])})
+
+    sgd, first, second = (line.get_ydata() for line in ax.lines)
+    np.testing.assert_array_equal(sgd, [4, 2, np.nan])
+    np.testing.assert_array_equal([first, second], [[3, 1], [4, 2]])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["sgd", "adam"]
+    assert ax.get_yscale() == "log"
+
+
+def test_sensitivity_draws_the_mean_by_rate_and_marks_the_choice():
+    ax = plot.sensitivity(comparison())
+
+    curve, choice, default = ax.lines[:3]
+    np.testing.assert_array_equal(curve.get_xydata(), [[0.1, 4.5], [0.2, 2.5], [0.4, np.nan]])
+    np.testing.assert_array_equal(choice.get_xydata(), [[0.2, 2.5]])
+    assert default.get_xdata()[0] == 0.001
+    assert ax.get_xscale() == "log"
+
+
+def test_intervals_are_drawn_best_on_top_and_only_where_they_are_finite():
+    ax = plot.intervals(comparison())
+
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["sgd", "adam"]  # from the bottom up
+    centres = [tuple(container.lines[0].get_xydata()[0]) for container in ax.containers]
+    assert centres == [(3.0, 0.0), (8.5, 0.0), (1.5, 1.0)]  # adam diverged once at its default rate
+
+
+def test_contours_without_a_line_are_refused():
+    with pytest.raises(ValueError, match="at least one line is needed, got 0"):
+        plot.contours(LANDSCAPES["booth"], lines=0)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (np.zeros((5, 3)), r"sgd: a path to draw has shape \(steps \+ 1, 2\), got \(5, 3\)"),
+        (np.zeros((5, 2, 4)), r"got \(5, 2, 4\)"),
+        (np.full((5, 2), 1e4), "sgd: the path starts outside the window"),
+    ],
+)
+def test_what_is_no_path_in_the_plane_is_refused_by_name(points, message):
+    with pytest.raises(ValueError, match=message):
+        plot.race(LANDSCAPES["booth"], {"sgd": points})
+    with pytest.raises(ValueError, match=message):
+        plot.paths(LANDSCAPES["booth"], {"sgd": points})
+
+
+# The race ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LANDSCAPES)
+def test_a_race_is_small_the_same_on_every_build_and_asks_nobody_for_anything(name):
+    landscape = LANDSCAPES[name]
+    runs = {rule: descent(landscape, 0.002 * (i + 1)) for i, rule in enumerate(list(RULES)[:6])}
+
+    html = plot.race(landscape, runs)._repr_html_()
+    assert html == plot.race(landscape, runs)._repr_html_()
+    assert len(html.encode()) < 100_000
+    assert not re.search(r"https?:|//|@import|\bimport\b|fetch|src=", html)
+    assert "id=" not in html  # several players share a page
+
+
+def test_without_a_script_the_finished_paths_are_there_and_no_dead_control():
+    landscape = LANDSCAPES["booth"]
+    points = descent(landscape)
+    html = plot.race(landscape, {"sgd": points, "adam": points[:50]})._repr_html_()
+
+    trails = re.findall(r'<polyline class="race-trail" points="([^"]*)"', html)
+    assert [len(trail.split()) for trail in trails] == [121, 50]
+    # The window [-10, 10]^2 on 400 x 340 pixels, y upwards.
+    drawn = np.array([[float(v) for v in point.split(",")] for point in trails[0].split()])
+    np.testing.assert_allclose(drawn, (points - (-10, 10)) * (20, -17), atol=0.051)
+    last = re.findall(r'<circle class="race-dot" cx="([^"]*)" cy="([^"]*)"', html)[0]
+    np.testing.assert_array_equal([float(v) for v in last], drawn[-1])
+    assert '<div class="race-controls" hidden>' in html
+    assert 'data-steps="120"' in html
+
+
+@pytest.mark.parametrize("name", LANDSCAPES)
+def test_the_contours_of_a_race_run_along_the_landscape(name):
+    landscape = LANDSCAPES[name]
+    still = plot.race(landscape, {"sgd": descent(landscape, 0.001)}).still()
+    (x0, x1), (y0, y1) = landscape.window
+    field = float(ET.fromstring(still).find(f"{SVG}svg").get("height"))
+    size = np.ptp(landscape(*np.meshgrid(np.linspace(x0, x1), np.linspace(y0, y1))))
+
+    lines = re.search(r'<path d="(M[^"]*)" transform="scale\(.1\)"', still)[1].removeprefix("M").split("M")
+    assert len(lines) >= 8
+    for line in lines:
+        numbers = np.array(re.findall(r"-?\d+", line), float).reshape(-1, 2)
+        x, y = (np.cumsum(numbers, axis=0) / 10 / (400, field)).T
+        heights = landscape(x0 + x * (x1 - x0), y1 - y * (y1 - y0))
+        assert np.ptp(heights) < 0.02 * size
+
+
+def test_the_still_is_a_drawing_of_its_own_with_names_and_label():
+    landscape = LANDSCAPES["himmelblau"]
+    still = plot.race(landscape, {"sgd": descent(landscape), "a<b": descent(landscape, 0.02)}).still()
+
+    root = ET.fromstring(still)
+    assert root.get("aria-label") == "himmelblau: sgd, a<b"
+    assert root.get("color") == plot.INK
+    assert len(root.findall(f".//{SVG}polyline")) == 2
+    assert {text.text for text in root.iter(f"{SVG}text")} >= {"sgd", "a<b", "(-5, -5)", "(5, 5)"}
+    assert len(root.findall(f".//{SVG}polygon")) == 4  # the minima
+    assert "<script" not in still
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [({"runs": {}}, "runs is empty"), ({"seconds": 0}, "seconds must be > 0, got 0")]
+)
+def test_a_race_without_runs_or_time_is_refused(arguments, message):
+    landscape = LANDSCAPES["booth"]
+    with pytest.raises(ValueError, match=message):
+        plot.race(landscape, **{"runs": {"sgd": descent(landscape)}} | arguments)
+
+
+def test_the_package_alone_does_not_import_matplotlib():
+    code = "import sys, lossopt.compare, lossopt.claims, lossopt.data; sys.exit('matplotlib' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# In a browser -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Start Debian's chromium; without one these tests are skipped, unless LOSSOPT_BROWSER says that they must run."""
+    program = shutil.which("chromium")
+    if program is None and os.environ.get("LOSSOPT_BROWSER") != "required":
+        pytest.skip("no chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def race_page(chromium, tmp_path):
+    """Return a function that opens a page with two players, the second far below the first, from a file."""
+    contexts = []
+
+    def page(lang="en", **options):
+        landscape = LANDSCAPES["booth"]
+        players = [
+            plot.race(landscape, {"sgd": descent(landscape, rate), "adam": descent(landscape, 0.02)}, seconds=seconds)
+            for rate, seconds in ((0.01, 2.5), (0.03, 600.0))
+        ]
+        gap = '<div style="height:3000px"></div>'
+        body = gap.join(player._repr_html_() for player in players)
+        (tmp_path / "race.html").write_text(f'<!doctype html><html lang="{lang}"><meta charset="utf-8">{body}</html>')
+        context = chromium.new_context(viewport={"width": 600, "height": 700}, **options)
+        contexts.append(context)
+        opened = context.new_page()
+        opened.seen = []
+        opened.on("pageerror", lambda error: opened.seen.append(str(error)))
+        opened.on("request", lambda request: opened.seen.append(request.url))
+        opened.goto((tmp_path / "race.html").as_uri())
+        return opened
+
+    yield page
+    for context in contexts:
+        context.close()
+
+
+def drawn_points(page, player=0):
+    return page.evaluate(
+        f"document.querySelectorAll('.lossopt-race')[{player}].querySelector('.race-trail')"
+        ".getAttribute('points').split(' ').length"
+    )
+
+
+@pytest.mark.browser
+def test_a_race_plays_once_it_is_in_view_and_stops_at_its_end(race_page):
+    page = race_page()
+    first, second = page.locator(".lossopt-race").all()
+
+    first.get_by_role("button", name="pause").wait_for()  # it started by itself
+    first.get_by_role("button", name="play").wait_for()  # it ended
+    assert first.locator("output").text_content() == "t = 120"
+    assert second.locator("output").text_content() == "t = 120"  # out of view: not started, its finished paths shown
+
+    second.scroll_into_view_if_needed()
+    second.get_by_role("button", name="pause").wait_for()
+    assert drawn_points(page, 1) < 20
+    assert page.seen == [page.url]  # no error, and no request but the page itself
+
+
+@pytest.mark.browser
+def test_a_race_keeps_still_for_readers_who_ask_for_reduced_motion_until_they_press_play(race_page):
+    page = race_page(reduced_motion="reduce")
+    first = page.locator(".lossopt-race").first
+
+    page.wait_for_timeout(400)
+    assert first.locator("output").text_content() == "t = 120"
+    assert first.get_by_role("button", name="play").is_visible()
+
+    first.get_by_role("button", name="play").click()
+    first.get_by_role("button", name="pause").wait_for()
+    assert page.seen == [page.url]  # no error, and no request but the page itself
+
+
+@pytest.mark.browser
+def test_a_race_is_played_paused_and_scrubbed_by_keyboard_alone(race_page):
+    page = race_page(reduced_motion="reduce")
+    first = page.locator(".lossopt-race").first
+    output = first.locator("output")
+
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Home")
+    assert output.text_content() == "t = 0"
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert output.text_content() == "t = 3"
+    assert first.get_by_role("slider", name="step").get_attribute("aria-valuetext") == "step 3"
+    assert drawn_points(page) == 5  # steps 0 to 3, and the runner itself
+
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Space")
+    first.get_by_role("button", name="pause").wait_for()
+    page.keyboard.press("Space")
+    first.get_by_role("button", name="play").wait_for()
+    assert 3 <= int(output.text_content().removeprefix("t = ")) < 120
+    assert page.seen == [page.url]  # no error, and no request but the page itself
+
+
+@pytest.mark.browser
+def test_a_race_speaks_the_language_of_its_page(race_page):
+    page = race_page(lang="ko", reduced_motion="reduce")
+
+    assert page.locator(".lossopt-race").first.get_by_role("button", name="재생").is_visible()
+    assert page.get_by_role("slider", name="스텝").first.is_visible()
+
+
+@pytest.mark.browser
+def test_a_race_without_scripts_shows_the_finished_paths_and_no_control(race_page):
+    page = race_page(java_script_enabled=False)
+
+    assert not page.locator(".race-controls").first.is_visible()
+    trail = page.locator(".race-trail").first
+    assert trail.is_visible()
+    assert len(trail.get_attribute("points").split()) == 121
+
+
+@pytest.mark.browser
+def test_a_race_takes_the_colour_of_the_text_around_it(race_page):
+    page = race_page(reduced_motion="reduce")
+    page.evaluate("document.documentElement.style.color = 'rgb(1, 200, 3)'")
+
+    inks = "[...document.querySelectorAll('.lossopt-race svg text')].map(text => getComputedStyle(text).fill)"
+    assert set(page.evaluate(inks)) == {"rgb(1, 200, 3)"}

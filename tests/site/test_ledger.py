@@ -1,0 +1,58 @@
+"""Every claim of every page is in one table, and no two have one name."""
+
+from bs4 import BeautifulSoup
+
+HEAD = "---\nfile_format: mystnb\nkernelspec: {name: python3}\n---\n\n# Page\n\n"
+EXTENSIONS = ("_ext.execution", "_ext.ledger")
+
+
+def claiming(*calls: str) -> str:
+    cells = "\n".join(f"```{{code-cell}}\n{call}\n```\n" for call in calls)
+    return f"{HEAD}```{{code-cell}}\nfrom lossopt.claims import claim\n```\n\n{cells}"
+
+
+HALF = 'claim("half", "One half is 0.5.", 1 / 2, expected=0.5)'
+THIRD = 'claim("third", "One third is 0.5.", 1 / 3, expected=0.5, tolerance=0.1, verdict="refuted")'
+LEDGER = "# Claims\n\n```{claims}\n```\n\n```{toctree}\nguide/first\nsecond\n```\n"
+
+
+def test_the_claims_of_all_pages_are_listed_with_what_was_measured(project):
+    files = {"index.md": LEDGER, "guide/first.md": claiming(HALF, THIRD), "second.md": "# No cells"}
+    table = BeautifulSoup(project(files, extensions=EXTENSIONS).text("index.html"), "html.parser").select_one(
+        "table.claims"
+    )
+    rows = [[cell.text.strip() for cell in row.select("td")] for row in table.select("tbody tr")]
+    assert rows == [
+        ["One half is 0.5.", "0.5", "0.5", "holds", "Page"],
+        ["One third is 0.5.", "0.333333", "0.5 ± 0.1", "refuted", "Page"],
+    ]
+    assert [link["href"] for link in table.select("a")] == [
+        "guide/first.html#claim-half",
+        "guide/first.html#claim-third",
+    ]
+
+
+def test_the_links_lead_to_the_claims(project):
+    files = {"index.md": LEDGER, "guide/first.md": claiming(HALF), "second.md": "# No cells"}
+    assert 'id="claim-half"' in project(files, extensions=EXTENSIONS).text("guide/first.html")
+
+
+def test_a_name_used_twice_is_a_warning_that_names_both_pages(project):
+    files = {"index.md": LEDGER, "guide/first.md": claiming(HALF), "second.md": claiming(HALF)}
+    assert (
+        "second.md: WARNING: claim 'half' is made twice: here and on guide/first"
+        in project(files, extensions=EXTENSIONS).warnings
+    )
+
+
+def test_a_rebuild_after_a_page_changed_shows_its_new_claims(project):
+    files = {"index.md": LEDGER, "guide/first.md": claiming(HALF), "second.md": "# No cells"}
+    project(files, extensions=EXTENSIONS)
+    assert "One third is 0.5." in project({"second.md": claiming(THIRD)}, extensions=EXTENSIONS).text("index.html")
+
+
+def test_statements_can_be_translated_and_numbers_need_not_be(project):
+    files = {"index.md": LEDGER, "guide/first.md": claiming(THIRD), "second.md": "# No cells"}
+    template = project(files, extensions=EXTENSIONS, builder="gettext").text("index.pot")
+    assert 'msgid "One third is 0.5."' in template
+    assert "0.333333" not in template

@@ -1,0 +1,132 @@
+"""The built site, read as files: whole, self-contained, and the same in both editions."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from _ext.notebooks import DOCS
+from bs4 import BeautifulSoup
+
+LOADED = {
+    "script": "src",
+    "img": "src",
+    "link": "href",
+    "iframe": "src",
+    "source": "src",
+    "video": "src",
+    "audio": "src",
+    "object": "data",
+}
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[Path, BeautifulSoup]:
+    files = [site / "index.html", *sorted((site / "en").rglob("*.html")), *sorted((site / "ko").rglob("*.html"))]
+    return {file: BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser") for file in files}
+
+
+def test_no_page_loads_anything_from_another_host(pages):
+    for file, page in pages.items():
+        for tag, attribute in LOADED.items():
+            for element in page.find_all(tag, attrs={attribute: True}):
+                if tag == "link" and not {"stylesheet", "icon", "preload"} & set(element.get("rel", [])):
+                    continue
+                assert not urlsplit(element[attribute]).netloc, (file, str(element))
+
+
+def test_no_style_sheet_or_script_of_ours_names_another_host(site):
+    for file in [*(site / "en" / "_static").glob("site.*"), *(site / "en" / "_static" / "vendor").rglob("*.css")]:
+        assert not re.search(r"https?://|url\(['\"]?//", file.read_text(encoding="utf-8")), file
+
+
+def test_every_link_inside_the_site_leads_to_a_page_and_an_anchor_that_exist(site, pages):
+    anchors = {file: {element["id"] for element in page.find_all(id=True)} for file, page in pages.items()}
+    for file, page in pages.items():
+        for link in page.find_all("a", href=True):
+            parts = urlsplit(link["href"])
+            if parts.scheme or parts.netloc:
+                continue
+            target = (file.parent / unquote(parts.path)).resolve() if parts.path else file
+            assert target.exists(), (file.relative_to(site), link["href"])
+            if parts.fragment and target in anchors:
+                assert unquote(parts.fragment) in anchors[target], (file.relative_to(site), link["href"])
+
+
+def test_both_editions_have_the_same_pages_and_anchors(site, pages):
+    def shape(language: str) -> dict[str, set[str]]:
+        root = site / language
+        return {
+            file.relative_to(root).as_posix(): {part["id"] for part in page.select("article section[id]")}
+            for file, page in pages.items()
+            if root in file.parents
+        }
+
+    assert shape("en") == shape("ko")
+
+
+def test_every_source_page_is_on_the_site(site):
+    sources = {path.relative_to(DOCS).with_suffix(".html").as_posix() for path in DOCS.rglob("*.md")}
+    sources = {name for name in sources if not name.startswith("_")}
+    assert sources <= {path.relative_to(site / "en").as_posix() for path in (site / "en").rglob("*.html")}
+
+
+def test_no_markup_is_printed(pages):
+    for file, page in pages.items():
+        article = page.select_one("article")
+        if article is None:
+            continue
+        for part in article.select("pre, code, annotation, script, style, dl.py"):
+            part.decompose()
+        for leftover in (r"\\begin\{", r"\$\$", r"\{[a-z:]+\}`", r"\*\*\S[^*]*\*\*", r":::", r"```"):
+            assert not re.search(leftover, article.get_text()), (file, leftover)
+
+
+def test_every_figure_has_an_alternative_text(pages):
+    for file, page in pages.items():
+        for image in page.select("article img"):
+            assert image.get("alt"), (file, image.get("src"))
+            assert not re.search(r"\.(svg|png)$", image["alt"]), (file, image.get("src"))
+        for drawing in page.select("article svg[role=img]"):
+            assert drawing.get("aria-label"), file
+
+
+def test_no_page_of_ours_has_an_inline_handler(pages):
+    for file, page in pages.items():
+        for element in page.find_all(lambda tag: any(name.startswith("on") for name in tag.attrs)):
+            raise AssertionError((file, str(element)[:100]))
+
+
+def test_every_executed_page_offers_its_notebook_and_script(site, pages):
+    executed = [path for path in DOCS.rglob("*.md") if "file_format: mystnb" in path.read_text(encoding="utf-8")[:200]]
+    for language in ("en", "ko"):
+        for path in executed:
+            name = path.relative_to(DOCS).with_suffix("").as_posix()
+            hrefs = [link["href"] for link in pages[site / language / f"{name}.html"].select(".downloads a")]
+            assert len(hrefs) == 2, name
+            for suffix in ("ipynb", "py"):
+                assert (site / language / "_notebooks" / f"{name}.{suffix}").exists()
+
+
+def scripts() -> list[str]:
+    pages = (
+        path for path in sorted(DOCS.rglob("*.md")) if "file_format: mystnb" in path.read_text(encoding="utf-8")[:200]
+    )
+    return [path.relative_to(DOCS).with_suffix(".py").as_posix() for path in pages if "_build" not in path.parts]
+
+
+@pytest.mark.parametrize("name", scripts())
+def test_the_script_of_every_page_runs_by_itself(site, tmp_path, name):
+    environment = {**os.environ, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    script = site / "en" / "_notebooks" / name
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_first_page_leads_to_both_editions(site, pages):
+    first = pages[site / "index.html"]
+    assert [link["href"] for link in first.select("a")] == ["en/index.html", "ko/index.html"]
+    assert first.select_one("meta[http-equiv=refresh]")["content"] == "0; url=en/index.html"

@@ -1,0 +1,278 @@
+"""Speed as ratios in one run: `nox -s bench` prints the tables and saves benchmarks/results.json.
+
+Contestants of one row are timed in turn, round after round, in one process and on one thread each, and their
+medians are divided: so a busy machine slows both sides of a ratio. Absolute times are printed for orientation only.
+`-- steps runs tape losses` picks some of the four parts; `-- --quick` takes small sizes, to see that it runs.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+THREADS = 1
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[variable] = str(THREADS)
+
+import numba  # noqa: E402 - the thread counts above must be set before these are loaded
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+import lossopt  # noqa: E402
+from lossopt import losses, nn, rules  # noqa: E402
+
+torch.set_num_threads(THREADS)
+
+Contestants = dict[str, Callable[[], object]]
+RESULTS = Path(__file__).with_name("results.json")
+
+
+def medians(contestants: Contestants, rounds: int, least: float = 0.004) -> dict[str, float]:
+    """Seconds a call of each contestant: the median over rounds in which all take turns."""
+    calls = {}
+    for name, call in contestants.items():
+        call()
+        start = time.perf_counter()
+        call()
+        calls[name] = max(1, round(least / max(time.perf_counter() - start, 1e-7)))
+    samples: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, call in contestants.items():
+            start = time.perf_counter()
+            for _ in range(calls[name]):
+                call()
+            samples[name].append((time.perf_counter() - start) / calls[name])
+    return {name: statistics.median(times) for name, times in samples.items()}
+
+
+def row(part: str, what: str, contestants: Contestants, rounds: int) -> dict[str, object]:
+    """Time one row, print it and return it."""
+    seconds = medians(contestants, rounds)
+    print(f"{part:7} {what:34} " + "  ".join(f"{name} {1e3 * s:.4g}" for name, s in seconds.items()), flush=True)
+    return {"part": part, "what": what, "milliseconds": {name: 1e3 * s for name, s in seconds.items()}}
+
+
+# --- one step of an optimizer -----------------------------------------------------------------------------------------
+
+PEERS = {
+    "adam": (torch.optim.Adam, {}),
+    "adamw": (torch.optim.AdamW, {}),
+    "momentum": (torch.optim.SGD, {"momentum": 0.9}),
+    "rmsprop": (torch.optim.RMSprop, {}),
+}
+
+
+def numpy_step(name: str, sizes: list[int], engine: str) -> Callable[[], None]:
+    """One step of `lossopt.Optimizer` over tensors of these sizes, their gradients given."""
+    rng = np.random.default_rng(0)
+    parameters = [lossopt.tensor(rng.standard_normal(n, dtype=np.float32), requires_grad=True) for n in sizes]
+    for parameter in parameters:
+        parameter.grad = lossopt.tensor(rng.standard_normal(parameter.shape, dtype=np.float32))
+    return lossopt.Optimizer(parameters, lossopt.RULES[name].rule, lr=1e-3, engine=engine).step
+
+
+def torch_step(name: str, sizes: list[int], **form: bool) -> Callable[[], None]:
+    """One step of PyTorch's own optimizer over tensors of these sizes, their gradients given."""
+    torch.manual_seed(0)
+    parameters = [torch.randn(n, requires_grad=True) for n in sizes]
+    for parameter in parameters:
+        parameter.grad = torch.randn_like(parameter)
+    optimizer, hyper = PEERS[name]
+    return optimizer(parameters, lr=1e-3, **hyper, **form).step
+
+
+def wrapped_step(name: str, sizes: list[int]) -> Callable[[], None]:
+    """One step of `lossopt.torch.Optimizer` over tensors of these sizes, their gradients given."""
+    from lossopt.torch import Optimizer
+
+    torch.manual_seed(0)
+    parameters = [torch.randn(n, requires_grad=True) for n in sizes]
+    for parameter in parameters:
+        parameter.grad = torch.randn_like(parameter)
+    return Optimizer(parameters, lossopt.RULES[name].rule, lr=1e-3).step
+
+
+def steps(rounds: int, quick: bool) -> list[dict[str, object]]:
+    """Adam, AdamW, momentum and RMSProp at 1e3 to 1e7 floats, in 1 and in 200 tensors."""
+    rows = []
+    for name in PEERS:
+        for total in (10**3, 10**5) if quick else (10**3, 10**4, 10**5, 10**6, 10**7):
+            for tensors in (1, 200):
+                sizes = [max(1, total // tensors)] * tensors
+                contestants: Contestants = {
+                    "numpy": numpy_step(name, sizes, "numpy"),
+                    "numba": numpy_step(name, sizes, "numba"),
+                    "wrapped": wrapped_step(name, sizes),
+                    "torch default": torch_step(name, sizes),
+                    "torch foreach": torch_step(name, sizes, foreach=True),
+                }
+                if name != "rmsprop":  # PyTorch has no fused RMSprop
+                    contestants["torch fused"] = torch_step(name, sizes, fused=True)
+                rows.append(row("steps", f"{name} {total:.0e} floats, {tensors} tensors", contestants, rounds))
+    return rows
+
+
+# --- many runs as one array -------------------------------------------------------------------------------------------
+
+
+def torch_loop(optimizer: type[torch.optim.Optimizer], hyper: dict[str, object], steps: int) -> None:
+    """One run on Rosenbrock's function with every step recorded, as one would write it with PyTorch."""
+    w = torch.tensor([-1.5, 2.0], requires_grad=True)
+    descent = optimizer([w], **hyper)
+    path = []
+    for _ in range(steps):
+        descent.zero_grad()
+        loss = (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2
+        loss.backward()
+        descent.step()
+        path.append(w.detach().clone())
+
+
+def runs(rounds: int, quick: bool) -> list[dict[str, object]]:
+    """10,000 recorded runs of 500 steps as one array, against one run of a torch.optim loop, scaled up."""
+    side, length = (10, 50) if quick else (100, 500)
+    lr, beta = np.logspace(-5, -3, side)[:, None], np.linspace(0, 0.99, side)[None, :]
+    f, w0 = lossopt.landscapes.rosenbrock, (-1.5, 2.0)
+    rows = []
+    for name, hyper, optimizer, settings in (
+        ("momentum", {"lr": lr, "momentum": beta}, torch.optim.SGD, {"lr": 1e-4, "momentum": 0.9}),
+        ("adam", {"lr": lr, "beta1": beta}, torch.optim.Adam, {"lr": 1e-3}),
+    ):
+        rule = lossopt.RULES[name].rule
+        contestants: Contestants = {
+            f"{side * side} runs": lambda rule=rule, hyper=hyper: lossopt.minimize(rule, f, w0, length, **hyper),
+            "torch loop, 1 run": lambda o=optimizer, s=settings: torch_loop(o, s, length),
+        }
+        rows.append(row("runs", f"{name}, {length} recorded steps", contestants, rounds))
+    return rows
+
+
+# --- the tape ---------------------------------------------------------------------------------------------------------
+
+
+def tape(rounds: int, quick: bool) -> list[dict[str, object]]:
+    """The 784-256-128-10 network, forward and backward, and single operations, against PyTorch eager."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((128, 784), dtype=np.float32)
+    y = rng.integers(0, 10, 128)
+
+    def network(layers, tensor) -> Callable[[], None]:
+        net = layers.Sequential(
+            layers.Linear(784, 256), layers.ReLU(), layers.Linear(256, 128), layers.ReLU(), layers.Linear(128, 10)
+        )
+        inputs, labels = tensor(x), tensor(y)
+        if layers is nn:
+            for parameter in net.parameters():
+                parameter.data = parameter.data.astype(np.float32)
+        cost = losses.cross_entropy if layers is nn else torch.nn.functional.cross_entropy
+
+        def step() -> None:
+            for parameter in net.parameters():
+                parameter.grad = None
+            cost(net(inputs), labels).mean().backward()
+
+        return step
+
+    both = {"tape": network(nn, lossopt.tensor), "torch": network(torch.nn, torch.tensor)}
+    rows = [row("tape", "784-256-128-10, batch 128", both, rounds)]
+    for n in (1, 10, 1000, 10_000):
+        data = rng.standard_normal(n, dtype=np.float32)
+        for what, op in (("mul + sum", lambda a: (a * a).sum()), ("tanh + sum", lambda a: a.tanh().sum())):
+
+            def once(tensor, op=op, data=data) -> Callable[[], None]:
+                a = tensor(data, requires_grad=True)
+
+                def call() -> None:
+                    a.grad = None
+                    op(a).backward()
+
+                return call
+
+            rows.append(row("tape", f"{what}, {n} elements", {"tape": once(lossopt.tensor), "torch": once(torch.tensor)}, rounds))
+    return rows
+
+
+# --- losses through the tape ------------------------------------------------------------------------------------------
+
+
+def loss_rows(rounds: int, quick: bool) -> list[dict[str, object]]:
+    """Value and gradient of six losses through the tape, against PyTorch's own."""
+    functional = torch.nn.functional
+    rows = []
+    for shape in ((128, 1000),) if quick else ((128, 1000), (10_000, 1000), (1_000_000, 10)):
+        rng = np.random.default_rng(0)
+        z = rng.standard_normal(shape, dtype=np.float32)
+        other = rng.standard_normal(shape, dtype=np.float32)
+        binary = (other > 0).astype(np.float32)
+        labels = rng.integers(0, shape[1], shape[0])
+
+        def softplus_focal(a, t):
+            p = torch.sigmoid(a)
+            p_t = p * t + (1 - p) * (1 - t)
+            cost = functional.binary_cross_entropy_with_logits(a, t, reduction="none") * (1 - p_t) ** 2
+            return ((0.25 * t + 0.75 * (1 - t)) * cost).mean()
+
+        table = {
+            "cross_entropy": (losses.cross_entropy, functional.cross_entropy, labels),
+            "binary_cross_entropy_with_logits": (
+                losses.binary_cross_entropy_with_logits,
+                functional.binary_cross_entropy_with_logits,
+                binary,
+            ),
+            "huber": (losses.huber, functional.huber_loss, other),
+            "squared_error": (losses.squared_error, functional.mse_loss, other),
+            "log_cosh": (losses.log_cosh, lambda a, t: (functional.softplus(-2 * (a - t)) + (a - t) - np.log(2)).mean(), other),
+            "focal": (losses.focal, softplus_focal, binary),
+        }
+        for name, (ours, theirs, target) in table.items():
+
+            def once(tensor, cost, target=target, z=z) -> Callable[[], None]:
+                a, t = tensor(z, requires_grad=True), tensor(target)
+
+                def call() -> None:
+                    a.grad = None
+                    cost(a, t).backward()
+
+                return call
+
+            contestants = {
+                "tape": once(lossopt.tensor, lambda a, t, ours=ours: ours(a, t).mean()),
+                "torch": once(torch.tensor, theirs),
+            }
+            rows.append(row("losses", f"{name} {shape[0]}x{shape[1]}", contestants, rounds))
+    return rows
+
+
+PARTS = {"steps": steps, "runs": runs, "tape": tape, "losses": loss_rows}
+
+
+def main() -> None:
+    """Measure the parts asked for, print the ratios and save them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which parts to measure (default: all)")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="small sizes; nothing is saved")
+    options = parser.parse_args()
+    print(f"{THREADS} thread each; milliseconds a call, median of {options.rounds} rounds taken in turn\n")
+    rows = [line for part in options.parts or PARTS for line in PARTS[part](options.rounds, options.quick)]
+    if options.quick or options.parts:
+        return
+    conditions = {
+        "command": "nox -s bench",
+        "threads": THREADS,
+        "rounds": options.rounds,
+        "cpu": platform.machine(),
+        "cores": os.cpu_count(),
+        "versions": {"python": platform.python_version()}
+        | {module.__name__: module.__version__ for module in (np, torch, numba, lossopt)},
+    }
+    RESULTS.write_text(json.dumps({"conditions": conditions, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    print(f"\nsaved to {RESULTS.name}")
+
+
+if __name__ == "__main__":
+    main()

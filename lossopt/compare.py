@@ -447,7 +447,9 @@ def estimate(samples: Any, level: float = 0.95) -> Estimate:
     ValueError
         When there are fewer than two samples, or `level` is not between 0 and 1.
 
-    Source: Student (1908), The probable error of a mean, https://doi.org/10.1093/biomet/6.1.1.
+    Source
+    ------
+    Student (1908), The probable error of a mean, https://doi.org/10.1093/biomet/6.1.1.
     """
     samples = np.asarray(samples, np.float64)
     if samples.ndim != 1 or len(samples) < 2:
@@ -719,7 +721,9 @@ def _next_rate(grid: Floats, validation: Floats) -> tuple[int, float]:
 def _student(level: float, freedom: int) -> float:
     """Return the t with P(|T| <= t) = level, by bisection.
 
-    Source: the finite series of Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.7.3 and 26.7.4.
+    Source
+    ------
+    The finite series of Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.7.3 and 26.7.4.
     """
 
     def within(t: float) -> float:

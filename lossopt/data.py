@@ -92,7 +92,9 @@ def digits(seed: int = 0, dtype: DTypeLike = np.float32) -> Data:
     -----
     The examples are dealt out at random, so one writer's digits may lie in more than one part.
 
-    Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (1998), UCI Machine Learning Repository,
+    Source
+    ------
+    Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (1998), UCI Machine Learning Repository,
     https://doi.org/10.24432/C50P49.
     """
     try:
@@ -125,7 +127,9 @@ def mnist(seed: int = 0, dtype: DTypeLike = np.float32) -> Data:
     DownloadError
         When the files are not in the cache and cannot be downloaded; the message says what to do.
 
-    Source: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition (1998),
+    Source
+    ------
+    LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition (1998),
     https://doi.org/10.1109/5.726791.
     """
     return _idx_data(_MNIST, seed, dtype)
@@ -156,7 +160,9 @@ def fashion_mnist(seed: int = 0, dtype: DTypeLike = np.float32) -> Data:
     -----
     On Debian the package `dataset-fashion-mnist` holds the files: set `LOSSOPT_DATA=/usr/share/datasets`.
 
-    Source: Xiao, Rasul and Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms
+    Source
+    ------
+    Xiao, Rasul and Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms
     (2017), https://arxiv.org/abs/1708.07747. Data under the MIT licence.
     """
     return _idx_data(_FASHION_MNIST, seed, dtype)

@@ -78,12 +78,12 @@ _FUNCTIONS: dict[str, Any] = {
 _PAIRS = {"eigh": ("eigenvalues", "eigenvectors"), "qr": ("orthogonal factor", "triangular factor")}
 
 _COMPARISONS: dict[type[ast.cmpop], Any] = {
-    ast.Lt: sympy.StrictLessThan,
-    ast.LtE: sympy.LessThan,
-    ast.Gt: sympy.StrictGreaterThan,
-    ast.GtE: sympy.GreaterThan,
-    ast.Eq: sympy.Equality,
-    ast.NotEq: sympy.Unequality,
+    ast.Lt: sympy.Lt,
+    ast.LtE: sympy.Le,
+    ast.Gt: sympy.Gt,
+    ast.GtE: sympy.Ge,
+    ast.Eq: sympy.Eq,
+    ast.NotEq: sympy.Ne,
 }
 
 _matmul = sympy.Function("matmul")
@@ -225,8 +225,12 @@ class _Reader:
         What is returned under its own name (`names`, in that order) already has its line.
         """
         *statements, last = _statements(self.function)
-        if not (isinstance(last, ast.Return) and len(_items(last.value)) == len(outputs)):
-            raise self.error(last, f"a formula ends by returning {', '.join(names) or 'its value'}")
+        due = f"a formula ends by returning {', '.join(names) or 'its value'}"
+        if not isinstance(last, ast.Return):
+            raise self.error(last, due)
+        for node in [n for statement in [*statements, last] for n in ast.walk(statement)]:
+            if isinstance(node, ast.Return) and len(_items(node.value)) != len(outputs):
+                raise self.error(node, due)
         own = self.own(statements, last, names)
         self.taken |= {symbol for symbol, name in zip(outputs, names, strict=False) if name not in own}
         self.still = _assigned(statements)

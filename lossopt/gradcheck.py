@@ -59,7 +59,7 @@ def central_difference(f: Callable[[Tensor], Tensor], x: ArrayLike, h: float | N
     x : array_like
         Where to differentiate, any shape; taken as float64.
     h : float, optional
-        The step.  By default the cube root of the machine epsilon, 6e-6, times the larger of 1 and |x|: a longer step
+        The step.  By default the cube root of the machine epsilon, 6e-6, times `max(1, abs(x))`: a longer step
         costs accuracy by the third derivative, a shorter one by rounding.
 
     Returns

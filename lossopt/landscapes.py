@@ -274,7 +274,7 @@ def _monkey_saddle(x, y):
 
     Source
     ------
-    Hilbert and Cohn-Vossen, Anschauliche Geometrie (1932).
+    Hilbert and Cohn-Vossen, Geometry and the Imagination (1932).
     """
     return x * x * x - 3 * x * y * y
 

@@ -287,7 +287,8 @@ def he_normal(shape: tuple[int, ...], rng: Generators = None, *, runs: int | Non
     Returns
     -------
     numpy.ndarray
-        Shape `shape` or (runs, *shape), float64; use it as `layer.weight.data[...] = he_normal((out, in), rng)`.
+        Shape `shape`, after a first axis `runs` where it is given; float64;
+        use it as `layer.weight.data[...] = he_normal((out, in), rng)`.
 
     Raises
     ------

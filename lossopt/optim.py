@@ -80,6 +80,7 @@ def minimize(
     `beta1=beta1[None, :]` runs every pair.
     A run of a grid is equal, bit for bit, to the same run by itself.
     A rule that needs whole tensors sees the point of each run as a vector, or as a column if it is for matrices alone.
+    Work that takes longer than three seconds shows a progress bar, if tqdm is installed.
 
     Parameters
     ----------
@@ -180,7 +181,7 @@ def _value_and_gradient(f: Callable[..., Any], w: Array) -> tuple[Array, Array]:
         for row, part in zip(g, f.gradient(*w), strict=True):
             row[...] = part
         return f(*w), g
-    coordinates = [Tensor(row.copy(), requires_grad=True) for row in w]
+    coordinates = [Tensor(row, requires_grad=True) for row in w]
     value = f(*coordinates)
     if not isinstance(value, Tensor) or value.shape != w.shape[1:]:
         got = f"shape {value.shape}" if isinstance(value, Tensor) else repr(value)

@@ -810,7 +810,7 @@ class Tensor:
 
     @property
     def mT(self) -> Tensor:  # noqa: N802  # PyTorch's name
-        """The last two axes exchanged: the transpose of each matrix."""
+        """The transpose of each matrix, whose axes are the last two."""
         if self.ndim < 2:
             raise ValueError(f"mT: needs at least two axes, got shape {self.shape}")
         return self.transpose(-2, -1)

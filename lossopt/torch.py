@@ -136,7 +136,7 @@ class Optimizer(torch.optim.Optimizer):
         for p in params:
             own, state, dtype = p.detach(), self.state[p], _working_dtype(p.dtype)
             w = own.to(dtype).contiguous()  # the parameter's own memory wherever that is possible
-            g = p.grad.to(dtype).contiguous()  # type: ignore[union-attr]
+            g = p.grad.to(dtype)  # type: ignore[union-attr]
             if not state:
                 shape = p.shape if rule.elementwise else ()
                 state.update({name: torch.zeros(shape, dtype=dtype, device=p.device) for name in rule.state})

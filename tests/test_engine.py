@@ -103,7 +103,7 @@ def test_many_parts_stepped_together_equal_each_by_itself(rule, small):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("block", [1000, 40], ids=["several runs a block", "several blocks a run"])
+@pytest.mark.parametrize("block", [1000, 170, 40], ids=["all runs in a block", "two runs a block", "two blocks a run"])
 def test_runs_in_one_array_equal_the_runs_one_by_one(rule, dtype, block, monkeypatch):
     monkeypatch.setattr(engine, "BLOCK", block)
     values = {name: np.array([d, 0.9 * d + 1e-3, 0.5 * d]) for name, d in rule.hyper.items() if isinstance(d, float)}
@@ -217,6 +217,13 @@ def test_powers_negation_and_primitives_are_recorded_as_arrays_compute_them(smal
     assert equal(run(rule, by_engine(rule)), run(rule, by_calling(rule)))
 
 
+def test_roots_and_squares_are_recorded_as_such():
+    record = engine._record(driven(adam), 1, driven(adam).hyper)
+    assert np.sqrt in [operation for operation, *_ in record.program]
+    record = engine._record(driven(everything), 1, driven(everything).hyper)
+    assert np.square in [operation for operation, *_ in record.program]
+
+
 def forgetful(w, g, t, m, lr=0.1):
     return w - lr * g
 
@@ -278,6 +285,12 @@ def test_weight_decay_is_an_l2_penalty_unless_the_rule_has_its_own(rule):
 
 def test_a_rule_may_be_given_as_a_function_or_as_its_description():
     assert driven(RULES["adam"]) is driven(adam)
+
+
+def test_no_weight_decay_leaves_infinite_weights_alone():
+    w = np.array([np.inf, 1.0])
+    engine.step(driven(sgd), [(w, np.array([1.0, 1.0]))], 1, {"lr": 0.5, "weight_decay": 0.0})
+    assert w.tolist() == [np.inf, 0.5]
 
 
 def test_the_default_weight_decay_is_that_of_the_rule():

@@ -283,6 +283,12 @@ def appears_under_a_condition(w, g, t, lr=0.1):
     return w - lr * u
 
 
+def returns_too_little_at_first(w, g, t, m, lr=0.1):
+    if t == 1:
+        return w
+    return w - lr * g, m
+
+
 def loops_over_something_else(w, g, t, lr=0.1):
     for x in g:
         w = w - lr * x
@@ -299,6 +305,7 @@ def prints_in_a_loop(w, g, t, lr=0.1):
     ("rule", "message"),
     [
         (appears_under_a_condition, "appears_under_a_condition: u has no value where the condition does not hold"),
+        (returns_too_little_at_first, "returns_too_little_at_first: a formula ends by returning w, m, got 'return w'"),
         (loops_over_something_else, r"loops_over_something_else: a formula repeats with range\(n\)"),
         (prints_in_a_loop, r"prints_in_a_loop: a formula is made of assignments, got 'print\(w\)'"),
         (prints, r"prints: a formula is made of assignments, got 'print\(w\)'"),

@@ -149,9 +149,10 @@ def test_the_first_step_outside_the_window_is_noted():
         def gradient(self, x, y):
             return -1.0, 0.0
 
-    path = minimize(sgd, Slope(), [[0.0, 0.0, 3.0], [0.0, 0.0, 0.0]], 5, lr=np.array([0.4, 0.1, 0.1]))
-    assert path.left_window.tolist() == [3, -1, 0]
-    assert path.diverged.tolist() == [-1, -1, -1]
+    starts = [[0.0, 0.0, 3.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    path = minimize(sgd, Slope(), starts, 5, lr=np.array([0.4, 0.1, 0.1, 0.5]))
+    assert path.left_window.tolist() == [3, -1, 0, 3]  # the edge, where the last run is after two steps, is inside
+    assert path.diverged.tolist() == [-1] * 4
     assert minimize(sgd, bowl, [1e5, 0.0], 3, lr=0.01).left_window == -1
 
 

@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 from sphinx.application import Sphinx
 
 from . import notebooks
+from .plain_markdown import plain
 
 FOLDER = "_notebooks"
 
@@ -21,7 +22,8 @@ def for_readers(notebook: NotebookNode) -> NotebookNode:
     cells = [cell for cell in notebook.cells if "remove-cell" not in cell.metadata.get("tags", [])]
     copy = nbformat.v4.new_notebook(metadata={"kernelspec": notebook.metadata["kernelspec"]})
     for number, cell in enumerate(cells):
-        clean = nbformat.from_dict({**cell, "id": f"cell-{number}", "metadata": {}})
+        source = plain(cell.source) if cell.cell_type == "markdown" else cell.source
+        clean = nbformat.from_dict({**cell, "source": source, "id": f"cell-{number}", "metadata": {}})
         copy.cells.append(clean)
     return copy
 

@@ -35,7 +35,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass
 class Run:
-    """One page: its notebook, and after `execute` its seconds of processor time and what went wrong (empty: nothing)."""
+    """One page: its notebook, and once executed its seconds of processor time and what went wrong, if anything."""
 
     docname: str
     notebook: NotebookNode
@@ -66,7 +66,7 @@ async def execute(run: Run, limit: float, environment: dict[str, str]) -> None:
         manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/kernel")
         # A page that is merely slow is reported with its seconds; a cell that hangs is stopped.
         client = NotebookClient(run.notebook, km=manager, timeout=300, record_timing=False)
-        client.on_notebook_complete = lambda notebook: count_seconds(run, manager)
+        client.on_cell_executed = lambda **_cell: count_seconds(run, manager)
         client.resources = {"metadata": {"path": folder}}
         try:
             await client.async_execute(env=environment, cleanup_kc=True)
@@ -79,7 +79,7 @@ async def execute(run: Run, limit: float, environment: dict[str, str]) -> None:
 
 
 def count_seconds(run: Run, manager: AsyncKernelManager) -> None:
-    """Note the processor time of a kernel that is about to stop; unlike the clock it is the same on a busy machine."""
+    """Note the processor time of a kernel so far; unlike the clock it is the same on a busy machine."""
     times = psutil.Process(manager.provisioner.pid).cpu_times()
     run.seconds = times.user + times.system
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from html import escape
+from pathlib import Path
 from typing import Any
 
+import sphinx.locale
 from docutils import nodes
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
@@ -17,6 +21,7 @@ from sphinx.util.docutils import SphinxDirective
 from . import notebooks
 
 logger = logging.getLogger(__name__)
+LEDGER = "claims"  # the page that lists them
 MIME_TYPE = "application/vnd.lossopt.claim+json"
 
 
@@ -92,6 +97,27 @@ class Claims(SphinxDirective):
         return "../" * self.env.docname.count("/")
 
 
+def translate_rows(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Show the claims of a translated page in its language, by the catalogue of the page that lists all claims.
+
+    Outputs are shared by the editions, so a claim under a cell is in English and marked as such.
+    """
+    language = app.config.language
+    notebook = notebooks.executed(app.env, pagename) if language != "en" and doctree is not None else None
+    if notebook is None:
+        return
+    catalogue, _found = sphinx.locale.init([Path(app.srcdir, "locale")], language, LEDGER)
+    for claim in claims_in(notebook):
+        words = {claim["statement"]: catalogue.gettext(claim["statement"]), claim["verdict"]: _(claim["verdict"])}
+        for english, translated in words.items():
+            if translated != english:
+                context["body"] = re.sub(
+                    rf'(<span[^>]*) lang="en">{re.escape(escape(english))}<',
+                    rf"\1>{escape(translated)}<",
+                    context["body"],
+                )
+
+
 def title_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Name each linked page by its title, which is known, and translated, once every page has been read."""
     for link in doctree.findall(lambda node: isinstance(node, nodes.reference) and "page" in node):
@@ -110,4 +136,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("claims", Claims)
     app.connect("env-check-consistency", check_ids)
     app.connect("doctree-resolved", title_links)
+    app.connect("html-page-context", translate_rows)
     return {"parallel_read_safe": True}

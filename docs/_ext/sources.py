@@ -36,74 +36,85 @@ def formulas_of(docstring: str) -> list[str]:
     return [inspect.cleandoc(found["body"]) for found in FORMULA.finditer(inspect.cleandoc(docstring))]
 
 
+def member(registry: str, name: str) -> Any:
+    """A member of one of the package's registries; LookupError with a suggestion where there is none."""
+    members = getattr(import_module("lossopt"), registry)
+    if name not in members:
+        close = difflib.get_close_matches(name, members)
+        raise LookupError(
+            f"there is no {name} in lossopt.{registry}" + (f"; did you mean {close[0]}?" if close else "")
+        )
+    return members[name]
+
+
+def rule(name: str) -> tuple[list[str], str]:
+    """The formula of a rule, printed from its code, and the code."""
+    found = member("RULES", name)
+    return [import_module("lossopt.formula").latex(found)], code_of(found.rule)
+
+
+def loss(name: str) -> tuple[list[str], str]:
+    """The formulas in the docstring of a loss, and its code."""
+    function = member("LOSSES", name).loss
+    formulas = formulas_of(function.__doc__ or "")
+    if not formulas:
+        raise LookupError(f"the docstring of {name} shows no formula ('.. math::')")
+    return formulas, code_of(function)
+
+
+def copy(names: str) -> tuple[str, str]:
+    """The command that copies the named formulas, and the text of the file it writes."""
+    return f"python -m lossopt copy {names}\n", import_module("lossopt.copying").text(names.split())
+
+
+PRINTERS = {"rule": rule, "loss": loss}
+
+
 def formula_node(latex: str) -> nodes.math_block:
-    return nodes.math_block(
-        latex, latex, **{"no-wrap": False, "number": None, "label": None, "classes": ["from-package"]}
-    )
+    options = {"no-wrap": False, "number": None, "label": None, "classes": ["from-package"]}
+    return nodes.math_block(latex, latex, **options)
 
 
-def code_node(text: str) -> nodes.literal_block:
-    return nodes.literal_block(text, text, language="python")
-
-
-def side_by_side(formulas: list[str], function: Callable[..., object]) -> list[nodes.Node]:
-    left = nodes.container("", *map(formula_node, formulas), classes=["formula"])
-    right = nodes.container("", code_node(code_of(function)), classes=["code"])
-    return [nodes.container("", left, right, classes=["formula-and-code"])]
+def code_node(text: str, language: str = "python") -> nodes.literal_block:
+    return nodes.literal_block(text, text, language=language)
 
 
 class FromPackage(SphinxDirective):
-    """A directive that names members of the package; an unknown name is an error of the page, with its suggestion."""
+    """A directive whose argument names members of the package; an unknown name is an error of the page."""
 
     required_arguments = 1
     final_argument_whitespace = True
 
-    def member(self, registry: str, name: str) -> Any:
-        members = getattr(import_module("lossopt"), registry)
-        if name not in members:
-            close = difflib.get_close_matches(name, members)
-            raise self.error(
-                f"there is no {name} in lossopt.{registry}" + (f"; did you mean {close[0]}?" if close else "")
-            )
-        return members[name]
-
-
-class Rule(FromPackage):
-    """`{rule} adam`: the formula printed from the code, beside the code."""
-
     def run(self) -> list[nodes.Node]:
-        rule = self.member("RULES", self.arguments[0])
-        latex = import_module("lossopt.formula").latex(rule)
-        return side_by_side([latex], rule.rule)
+        try:
+            return [self.print(self.arguments[0])]
+        except (LookupError, ValueError) as error:
+            raise self.error(f"{self.name}: {error.args[0]}") from None
+
+    def print(self, argument: str) -> nodes.Node:
+        raise NotImplementedError
 
 
-class Loss(FromPackage):
-    """`{loss} huber`: the formula of the docstring, beside the code."""
+class SideBySide(FromPackage):
+    """`{rule} adam` and `{loss} huber`: the formula beside the code."""
 
-    def run(self) -> list[nodes.Node]:
-        function = self.member("LOSSES", self.arguments[0]).loss
-        formulas = formulas_of(function.__doc__ or "")
-        if not formulas:
-            raise self.error(f"loss: the docstring of {self.arguments[0]} shows no formula ('.. math::')")
-        return side_by_side(formulas, function)
+    def print(self, argument: str) -> nodes.Node:
+        formulas, code = PRINTERS[self.name](argument)
+        left = nodes.container("", *map(formula_node, formulas), classes=["formula"])
+        right = nodes.container("", code_node(code), classes=["code"])
+        return nodes.container("", left, right, classes=["formula-and-code"])
 
 
 class Copy(FromPackage):
-    """`{copy} adam huber`: the text of `python -m lossopt copy adam huber`."""
+    """`{copy} adam huber`: the command, and the text of the file it writes."""
 
-    def run(self) -> list[nodes.Node]:
-        names = self.arguments[0].split()
-        try:
-            text = import_module("lossopt.copying").text(names)
-        except (KeyError, ValueError) as error:
-            raise self.error(str(error.args[0])) from None
-        command = code_node(f"python -m lossopt copy {' '.join(names)}\n")
-        command["language"] = "console"
-        return [nodes.container("", command, code_node(text), classes=["copy-me"])]
+    def print(self, argument: str) -> nodes.Node:
+        command, text = copy(argument)
+        return nodes.container("", code_node(command, "console"), code_node(text), classes=["copy-me"])
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_directive("rule", Rule)
-    app.add_directive("loss", Loss)
+    for name in PRINTERS:
+        app.add_directive(name, SideBySide)
     app.add_directive("copy", Copy)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,11 +10,11 @@ document.addEventListener("click", (event) => {
   if (link) link.hash = location.hash;
 });
 
-// A formula too wide for its place scrolls; then it must be reachable by keyboard too.
-const reachFormulas = () =>
-  document.querySelectorAll("div.math").forEach((formula) => {
-    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
-    else formula.removeAttribute("tabindex");
+// What is too wide for its place scrolls; then it must be reachable by keyboard too.
+const reachScrolling = () =>
+  document.querySelectorAll("div.math, div.cell_output .text_html").forEach((box) => {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
   });
-window.addEventListener("load", reachFormulas);
-window.addEventListener("resize", reachFormulas);
+window.addEventListener("load", reachScrolling);
+window.addEventListener("resize", reachScrolling);

@@ -12,3 +12,5 @@ from .classification import *  # isort: skip
 from .divergence import *  # isort: skip
 from .detection import *  # isort: skip
 from .embedding import *  # isort: skip
+
+__all__ = ["LOSSES", "describe", *LOSSES]

@@ -116,12 +116,14 @@ def _paragraph(text: str, start: str) -> str:
 
 
 def _find() -> dict[str, Loss]:
-    """All losses of this package by name, family after family: the public functions of its family files."""
+    """All losses of this package by name, oldest first: the public functions of its family files."""
     package = importlib.import_module(__package__)
     families = [name for _, name, _ in pkgutil.iter_modules(package.__path__) if name not in HELPERS]
     modules = [importlib.import_module(f"{__package__}.{name}") for name in families]
     functions = [f for m in modules for f in vars(m).values() if inspect.isfunction(f) and f.__module__ == m.__name__]
-    return {f.__name__: describe(f) for f in functions if not f.__name__.startswith("_")}
+    losses = [describe(f) for f in functions if not f.__name__.startswith("_")]
+    losses.sort(key=lambda loss: (loss.year, loss.name))
+    return {loss.name: loss for loss in losses}
 
 
 LOSSES: Mapping[str, Loss] = MappingProxyType(_find())

@@ -44,6 +44,7 @@ def test_every_family_file_is_found_and_every_loss_is_in_the_package():
     }  # fmt: skip
     assert all(getattr(losses, name) is loss.loss for name, loss in LOSSES.items())
     assert all(loss == describe(loss.loss) for loss in LOSSES.values())
+    assert [loss.year for loss in LOSSES.values()] == sorted(loss.year for loss in LOSSES.values())
 
 
 def test_a_description_can_be_copied_and_the_list_cannot_be_changed():

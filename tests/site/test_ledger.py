@@ -56,3 +56,20 @@ def test_statements_can_be_translated_and_numbers_need_not_be(project):
     template = project(files, extensions=EXTENSIONS, builder="gettext").text("index.pot")
     assert 'msgid "One third is 0.5."' in template
     assert "0.333333" not in template
+
+
+def test_a_claim_under_a_cell_is_shown_in_the_language_of_the_edition(project, tmp_path):
+    catalogue = tmp_path / "source/locale/ko/LC_MESSAGES/claims.po"
+    catalogue.parent.mkdir(parents=True)
+    head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n\n'
+    catalogue.write_text(head + 'msgid "One half is 0.5."\nmsgstr "1의 절반은 0.5 <이다>."\n', encoding="utf-8")
+    files = {
+        "index.md": claiming(HALF, THIRD) + "\n```{toctree}\nclaims\n```\n",
+        "claims.md": LEDGER[: LEDGER.index("```{toc")],
+    }
+    korean = project(files, extensions=EXTENSIONS, language="ko", locale_dirs=["locale"]).text("index.html")
+    assert '<span class="claim-statement">1의 절반은 0.5 &lt;이다&gt;.</span>' in korean
+    assert '<span class="claim-statement" lang="en">One third is 0.5.</span>' in korean
+    assert "One half" not in korean
+    english = project(files, extensions=EXTENSIONS, locale_dirs=["locale"]).text("index.html")
+    assert '<span class="claim-statement" lang="en">One half is 0.5.</span>' in english

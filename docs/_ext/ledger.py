@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
@@ -111,11 +110,8 @@ def translate_rows(app: Sphinx, pagename: str, template: str, context: dict[str,
         words = {claim["statement"]: catalogue.gettext(claim["statement"]), claim["verdict"]: _(claim["verdict"])}
         for english, translated in words.items():
             if translated != english:
-                context["body"] = re.sub(
-                    rf'(<span[^>]*) lang="en">{re.escape(escape(english))}<',
-                    rf"\1>{escape(translated)}<",
-                    context["body"],
-                )
+                marked = f' lang="en">{escape(english)}<'
+                context["body"] = context["body"].replace(marked, f">{escape(translated)}<")
 
 
 def title_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:

@@ -70,6 +70,5 @@ def test_a_claim_under_a_cell_is_shown_in_the_language_of_the_edition(project, t
     korean = project(files, extensions=EXTENSIONS, language="ko", locale_dirs=["locale"]).text("index.html")
     assert '<span class="claim-statement">1의 절반은 0.5 &lt;이다&gt;.</span>' in korean
     assert '<span class="claim-statement" lang="en">One third is 0.5.</span>' in korean
-    assert "One half" not in korean
     english = project(files, extensions=EXTENSIONS, locale_dirs=["locale"]).text("index.html")
     assert '<span class="claim-statement" lang="en">One half is 0.5.</span>' in english

@@ -42,6 +42,9 @@ def start(module: str, *arguments: str | Path, language: str = "en") -> subproce
 def finish(*processes: subprocess.Popen[bytes]) -> None:
     codes = [process.wait() for process in processes]
     if any(codes):
+        # Sphinx does not repeat the warnings of pages it does not read again: forget what it has read.
+        for doctrees in BUILD.glob("*/doctrees"):
+            shutil.rmtree(doctrees)
         sys.exit("docs: the build failed, see above")
 
 
@@ -84,8 +87,9 @@ def check_translation() -> None:
             problems.append(f"{page}: has no catalogue; run 'python docs/build.py translate'")
             continue
         template, catalogue = translation.load(POT / f"{page}.pot"), translation.load(po_file(page))
-        found = [*translation.catalogue_problems(template, catalogue, terms())]
-        found += translation.page_problems((SITE / "ko" / f"{page}.html").read_text(encoding="utf-8"))
+        found = list(translation.catalogue_problems(template, catalogue, terms()))
+        # What the catalogue lacks is in English on the page: say it once.
+        found = found or list(translation.page_problems((SITE / "ko" / f"{page}.html").read_text(encoding="utf-8")))
         problems += [f"{page}: {problem}" for problem in found]
     if problems:
         sys.exit("\n".join([*problems, f"docs: the Korean edition has {len(problems)} problems"]))

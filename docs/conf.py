@@ -70,7 +70,7 @@ gettext_compact = False
 gettext_location = False
 
 # Reference
-toc_object_entries_show_parents = "hide"
+toc_object_entries = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}

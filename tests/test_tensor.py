@@ -649,7 +649,8 @@ def test_complex_numbers_are_compared_by_their_real_part():
     assert (x <= tensor([1 + 0j, 0j])).tolist() == [True, True]
     assert x.abs().data.imag.tolist() == [1e-30, 0.0]
     assert x.relu().data.imag.tolist() == [1e-30, 0.0]
-    assert x.argmax().item() == 0
+    assert tensor([2 + 0j, 2 + 1e-30j, 0]).argmax().item() == 0
+    assert tensor([3 + 0j, 2 + 1e-30j, 2]).argmin().item() == 1
 
 
 def test_questions_about_values():

@@ -77,9 +77,16 @@ def is_module(name: str) -> bool:
         return False
 
 
+def before_reading(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    """Check the names when the page that enters them is read anew, which any change of the package brings about.
+
+    One edition is enough, and the check imports every module.
+    """
+    if app.config.api_page in docnames and app.builder.format == "html" and app.config.language == "en":
+        app.connect("env-check-consistency", check)
+
+
 def check(app: Sphinx, env: BuildEnvironment) -> None:
-    if app.builder.format != "html" or app.config.language != "en":
-        return  # the other builds read the same page
     page = app.config.api_page
     for name in undocumented(app.config.api_package, set(env.get_domain("py").objects)):  # type: ignore[attr-defined]
         logger.warning("%s is public and has no entry in the API reference", name, location=page)
@@ -131,5 +138,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("api_package", "lossopt", "env")
     app.add_config_value("api_page", "reference/api", "env")
     app.add_directive("api", Api)
-    app.connect("env-check-consistency", check)
+    app.connect("env-before-read-docs", before_reading)
     return {"parallel_read_safe": True}

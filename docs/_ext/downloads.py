@@ -44,7 +44,7 @@ def after_build(app: Sphinx, error: Exception | None) -> None:
 def add_context(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    context["downloads"] = doctree is not None and notebooks.read(app.env, pagename) is not None
+    context["downloads"] = doctree is not None and notebooks.is_notebook(app.env, pagename)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

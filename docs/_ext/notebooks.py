@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from jupyter_cache import get_cache
-from myst_nb.core.read import create_nb_reader
+from myst_nb.core.read import create_nb_reader, is_myst_markdown_notebook
 from nbformat import NotebookNode
 from sphinx.environment import BuildEnvironment
 
@@ -45,6 +45,11 @@ def fingerprint(*folders: Path) -> str:
 def cache_folder() -> Path:
     """Where the executed cells of this package, these settings and these versions are kept."""
     return DOCS / "_build" / "cells" / fingerprint(package_folder(), KERNEL)[:16]
+
+
+def is_notebook(env: BuildEnvironment, docname: str) -> bool:
+    """Whether a page has cells that are executed."""
+    return is_myst_markdown_notebook(Path(env.doc2path(docname)).read_text(encoding="utf-8"))
 
 
 def read(env: BuildEnvironment, docname: str) -> NotebookNode | None:

@@ -145,7 +145,7 @@ def adamax(w, g, t, m, u, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8):
 
 
 def amsgrad(w, g, t, m, v, v_max, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
-    """Adam that divides by the largest mean square so far, so that its rates never grow again.
+    """Adam that divides by the largest mean square so far, so that a large gradient is never forgotten.
 
     Remembers `m` and `v`, as `adam` does, and `v_max`, the largest `v` so far.
 
@@ -177,8 +177,9 @@ def amsgrad(w, g, t, m, v, v_max, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     Notes
     -----
     Equal to torch's Adam with amsgrad=True: the maximum is of the uncorrected `v` and is corrected afterwards.
-    optax takes the maximum of the corrected one (`amsgrad_optax`), the paper corrects nothing (`amsgrad_paper`),
-    and Keras adds `eps` before the correction.
+    So its rate can still grow while the correction fades; in optax, which takes the maximum of the corrected one
+    (`amsgrad_optax`), it cannot. The paper corrects nothing (`amsgrad_paper`), and Keras adds `eps` before the
+    correction.
 
     Source
     ------

@@ -326,6 +326,28 @@ def test_ignored_rows_cost_exactly_nothing_whatever_they_hold(hyper, kind):
     np.testing.assert_array_equal(gradients[0][[0, 2]], kept_gradients[0])
 
 
+def test_rows_may_have_any_number_of_axes(kind, rng):
+    """Such as the pixels of a batch of images, some of them ignored."""
+    z, y, w = rng.normal(size=(2, 3, 4, 5)), rng.integers(0, 5, (2, 3, 4)), rng.uniform(1, 2, 5)
+    y[0, 1] = -100
+    for hyper in ({}, {"label_smoothing": 0.3}, {"weight": w}):
+        flat = kind.value(losses.cross_entropy, z.reshape(24, 5), y.reshape(24), **hyper)
+        np.testing.assert_allclose(kind.value(losses.cross_entropy, z, y, **hyper), flat.reshape(2, 3, 4), rtol=1e-14)
+    flat = kind.value(losses.nll, -abs(z).reshape(24, 5), y.reshape(24))
+    np.testing.assert_array_equal(kind.value(losses.nll, -abs(z), y), flat.reshape(2, 3, 4))
+    y[y == -100] = 0
+    flat = kind.value(losses.multiclass_hinge, z.reshape(24, 5), y.reshape(24))
+    np.testing.assert_array_equal(kind.value(losses.multiclass_hinge, z, y), flat.reshape(2, 3, 4))
+
+
+def test_a_row_without_a_choice_may_be_ignored(kind):
+    """Minus one hundred is the ignored label of torch, also where there is but one class."""
+    for loss in (losses.cross_entropy, losses.nll):
+        value, gradients = kind.value_and_gradients(loss, np.array([[-3.0], [-2.0]]), np.array([-100, 0]))
+        np.testing.assert_array_equal(value, [0, 0 if loss is losses.cross_entropy else 2])
+        np.testing.assert_array_equal(gradients[0][0], [0])
+
+
 def test_ignored_rows_of_an_nll_cost_exactly_nothing_whatever_they_hold(kind):
     log_p = np.array([[-0.5, -1.0], [NAN, -INF], [-INF, NAN]])
     value, gradients = kind.value_and_gradients(losses.nll, log_p, np.array([1, -1, -1]), ignore_index=-1)

@@ -46,3 +46,10 @@ def test_momentum_on_a_parabola_follows_its_closed_form(path):
     # The first two points fix the two weights of the roots.
     weights = np.linalg.solve([[1, 1], [p, q]], [1.0, 1 - lr * a])
     np.testing.assert_allclose(points, [(weights @ [p**k, q**k]).real for k in range(1, 21)], atol=1e-14)
+
+
+def test_their_defaults_are_the_rate_of_torch_and_the_usual_momentum():
+    torch = pytest.importorskip("torch")
+    lr = torch.optim.SGD([torch.zeros(1, requires_grad=True)]).defaults["lr"]
+    for name in ["momentum", "nesterov"]:
+        assert dict(RULES[name].hyper) == {"lr": lr, "momentum": 0.9}

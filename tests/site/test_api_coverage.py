@@ -71,7 +71,12 @@ def test_an_entry_under_any_of_its_names_is_enough(package):
 
 def test_a_page_that_enters_every_module_passes(project, package):
     page = "# API\n\n```{api} tinyopt.rules.registry\n```\n\n```{api} tinyopt.rules\n```\n"
-    built = project({"index.md": page}, extensions=("sphinx.ext.autodoc", "_ext.api_coverage"), api_package=package)
+    built = project(
+        {"index.md": page},
+        extensions=("sphinx.ext.autodoc", "_ext.api_coverage"),
+        api_package=package,
+        api_page="index",
+    )
     assert built.warnings == ""
     html = built.text("index.html")
     assert 'id="tinyopt.rules.adam"' in html
@@ -82,12 +87,22 @@ def test_a_page_that_enters_every_module_passes(project, package):
 
 def test_a_missing_entry_is_a_warning(project, package):
     page = "# API\n\n```{api} tinyopt.rules.registry\n```\n"
-    built = project({"index.md": page}, extensions=("sphinx.ext.autodoc", "_ext.api_coverage"), api_package=package)
+    built = project(
+        {"index.md": page},
+        extensions=("sphinx.ext.autodoc", "_ext.api_coverage"),
+        api_package=package,
+        api_page="index",
+    )
     assert "tinyopt.rules.adam is public and has no entry in the API reference" in built.warnings
     assert "RULES is public" not in built.warnings
 
 
 def test_a_module_that_is_not_there_is_an_error_of_the_page(project, package):
     page = "# API\n\n```{api} tinyopt.nothing\n```\n"
-    built = project({"index.md": page}, extensions=("sphinx.ext.autodoc", "_ext.api_coverage"), api_package=package)
+    built = project(
+        {"index.md": page},
+        extensions=("sphinx.ext.autodoc", "_ext.api_coverage"),
+        api_package=package,
+        api_page="index",
+    )
     assert "api: there is no module tinyopt.nothing" in built.warnings

@@ -64,6 +64,17 @@ def test_the_site_has_both_editions_and_a_first_page(build, tmp_path, monkeypatc
     }
 
 
+def test_a_failed_build_is_not_passed_by_trying_again(build, tmp_path, monkeypatch):
+    """What Sphinx has read goes, so that it reads, and warns, again."""
+    monkeypatch.setattr(build, "BUILD", tmp_path / "build")
+    write(tmp_path / "build/en/doctrees/index.doctree", "")
+    write(tmp_path / "build/cells/key/global.db", "")
+    with pytest.raises(SystemExit, match="the build failed"):
+        build.finish(build.start("sphinx", "--no-such-option"))
+    assert not (tmp_path / "build/en/doctrees").exists()
+    assert (tmp_path / "build/cells/key/global.db").exists()
+
+
 def test_an_unknown_command_is_refused(build, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["build.py", "sight"])
     with pytest.raises(SystemExit):

@@ -177,9 +177,9 @@ def amsgrad(w, g, t, m, v, v_max, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     Notes
     -----
     Equal to torch's Adam with amsgrad=True: the maximum is of the uncorrected `v` and is corrected afterwards.
-    So its rate can still grow while the correction fades; in optax, which takes the maximum of the corrected one
-    (`amsgrad_optax`), it cannot. The paper corrects nothing (`amsgrad_paper`), and Keras adds `eps` before the
-    correction.
+    So its rate can still grow while the correction fades.
+    It cannot in optax, which takes the maximum of the corrected one (`amsgrad_optax`), nor in the paper, which
+    corrects nothing (`amsgrad_paper`). Keras adds `eps` before the correction.
 
     Source
     ------

@@ -27,7 +27,7 @@ def install_wheel(session: nox.Session, *groups: str) -> None:
     shutil.rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(dist), str(ROOT), silent=True)
     (wheel,) = dist.glob("lossopt-*.whl")
-    install(session, f"lossopt{EVERYTHING} @ {wheel.as_uri()}", *(part for name in groups for part in ("--group", name)))
+    install(session, f"lossopt{EVERYTHING} @ {wheel.as_uri()}", *(f"--group={name}" for name in groups))
     # The version does not change between two builds of a checkout: put this build in place of the last one.
     session.install("--no-deps", "--force-reinstall", str(wheel))
 

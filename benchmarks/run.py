@@ -23,7 +23,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 import lossopt  # noqa: E402
-from lossopt import losses, nn, rules  # noqa: E402
+from lossopt import losses, nn  # noqa: E402
 
 torch.set_num_threads(THREADS)
 
@@ -192,7 +192,8 @@ def tape(rounds: int, quick: bool) -> list[dict[str, object]]:
 
                 return call
 
-            rows.append(row("tape", f"{what}, {n} elements", {"tape": once(lossopt.tensor), "torch": once(torch.tensor)}, rounds))
+            both = {"tape": once(lossopt.tensor), "torch": once(torch.tensor)}
+            rows.append(row("tape", f"{what}, {n} elements", both, rounds))
     return rows
 
 
@@ -210,11 +211,14 @@ def loss_rows(rounds: int, quick: bool) -> list[dict[str, object]]:
         binary = (other > 0).astype(np.float32)
         labels = rng.integers(0, shape[1], shape[0])
 
-        def softplus_focal(a, t):
+        def log_cosh(a, t):
+            return (functional.softplus(-2 * (a - t)) + (a - t) - np.log(2)).mean()
+
+        def focal(a, t):
             p = torch.sigmoid(a)
             p_t = p * t + (1 - p) * (1 - t)
             cost = functional.binary_cross_entropy_with_logits(a, t, reduction="none") * (1 - p_t) ** 2
-            return ((0.25 * t + 0.75 * (1 - t)) * cost).mean()
+            return cost.mean()
 
         table = {
             "cross_entropy": (losses.cross_entropy, functional.cross_entropy, labels),
@@ -225,8 +229,8 @@ def loss_rows(rounds: int, quick: bool) -> list[dict[str, object]]:
             ),
             "huber": (losses.huber, functional.huber_loss, other),
             "squared_error": (losses.squared_error, functional.mse_loss, other),
-            "log_cosh": (losses.log_cosh, lambda a, t: (functional.softplus(-2 * (a - t)) + (a - t) - np.log(2)).mean(), other),
-            "focal": (losses.focal, softplus_focal, binary),
+            "log_cosh": (losses.log_cosh, log_cosh, other),
+            "focal": (losses.focal, focal, binary),
         }
         for name, (ours, theirs, target) in table.items():
 

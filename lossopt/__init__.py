@@ -6,12 +6,15 @@
 >>> bool(path.loss[-1] < 1e-6)
 True
 
-Importing lossopt needs numpy alone; `lossopt.torch` and `lossopt.plot` are imported by name when wanted.
+Importing lossopt needs numpy alone.
+`lossopt.torch`, `lossopt.plot` and `lossopt.formula` load PyTorch, matplotlib and SymPy when they are first used.
 """
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from types import ModuleType as _ModuleType
 
-from . import data, landscapes, losses, rules, schedules
+from . import claims, compare, copying, data, gradcheck, landscapes, losses, nn, rules, schedules
 from .landscapes import LANDSCAPES
 from .losses import LOSSES
 from .optim import Optimizer, Path, minimize
@@ -29,12 +32,23 @@ __all__ = [
     "Optimizer",
     "Path",
     "Tensor",
+    "claims",
+    "compare",
+    "copying",
     "data",
+    "gradcheck",
     "landscapes",
     "losses",
     "minimize",
+    "nn",
     "no_grad",
     "rules",
     "schedules",
     "tensor",
 ]
+
+
+def __getattr__(name: str) -> _ModuleType:
+    if name in ("formula", "plot", "torch"):
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

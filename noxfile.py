@@ -11,7 +11,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["docs"]
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).resolve().parent
 PINNED = ("-c", str(ROOT / "constraints.txt"))
 EVERYTHING = "[plot,torch,fast,data,formula,progress]"
 
@@ -23,7 +23,7 @@ def install(session: nox.Session, *what: str) -> None:
 
 def install_wheel(session: nox.Session, *groups: str) -> None:
     """Install lossopt as its users get it: as a wheel, so that a file missing from it is missed here."""
-    dist = Path(session.create_tmp()) / "dist"
+    dist = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(dist), str(ROOT), silent=True)
     (wheel,) = dist.glob("lossopt-*.whl")

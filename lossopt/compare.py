@@ -135,7 +135,7 @@ class Estimate:
     def __str__(self) -> str:
         if self.diverged:
             return f"diverged ({self.diverged})"
-        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
 @dataclass(frozen=True)

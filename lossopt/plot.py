@@ -21,7 +21,9 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.path import Path as MplPath
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from .rules import RULES
@@ -188,7 +190,8 @@ def sensitivity(comparison: Comparison, ax: Axes | None = None) -> Axes:
         ax.plot(result.rate, scores[result.best], "o", color=style["color"])
         ax.plot(result.default, 0.02, "|", color=style["color"], markersize=12, transform=ax.get_xaxis_transform())
     ax.set(xscale="log", xlabel="lr", ylabel=comparison.metric)
-    ax.legend()
+    _spread(ax.yaxis, (score for result in comparison.results.values() for score in result.validation.mean(axis=1)))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
@@ -221,7 +224,23 @@ def intervals(comparison: Comparison, ax: Axes | None = None) -> Axes:
                     capsize=3,
                 )
     ax.set(yticks=range(len(names)), yticklabels=names, xlabel=comparison.metric)
+    _spread(
+        ax.xaxis, (estimate.mean for name in names for estimate in (comparison.tuned(name), comparison.untuned(name)))
+    )
     return ax
+
+
+def _spread(axis: Axis, scores: Iterable[float]) -> None:
+    """Give positive scores a logarithmic axis: the good ones lie close together, the bad ones far apart."""
+    finite = [score for score in scores if math.isfinite(score)]
+    if not finite or min(finite) <= 0:
+        return
+    axis.axes.set(**{"xscale" if axis is axis.axes.xaxis else "yscale": "log"})
+    if max(finite) < 1000 * min(finite):
+        # Powers of ten alone would leave one tick or two.
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ def test_rules_are_ranked_and_tabled_best_first_beside_their_default():
     assert list(table.header) == ["rule", "lr", "distance", "default lr", "distance at default lr"]
     half = 12.706204736432095 * math.sqrt(50) / math.sqrt(2)
     assert list(table.rows[0]) == [
-        "other", "1", f"15 [{15 - half:.4g}, {15 + half:.4g}]", "0.25", f"35 [{35 - half:.4g}, {35 + half:.4g}]"
+        "other", "1", f"15 [{15 - half:.3g}, {15 + half:.3g}]", "0.25", f"35 [{35 - half:.3g}, {35 + half:.3g}]"
     ]  # fmt: skip
     assert table.rows[1][0] == "steady"
     assert found._repr_html_() == table._repr_html_()

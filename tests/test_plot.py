@@ -215,6 +215,23 @@ def test_intervals_are_drawn_best_on_top_and_only_where_they_are_finite():
     assert centres == [(3.0, 0.0), (8.5, 0.0), (1.5, 1.0)]  # adam diverged once at its default rate
 
 
+def test_positive_scores_lie_on_a_logarithmic_axis_with_ticks_between_the_powers_of_ten():
+    figure, ax = plt.subplots()
+    ax.plot([1, 2], [4.0, 90.0])
+    plot._spread(ax.yaxis, [4.0, 90.0, np.inf])
+    figure.canvas.draw()
+
+    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "log")
+    low, high = ax.get_ylim()
+    assert [float(t.get_text()) for t in ax.get_yticklabels() if low <= t.get_position()[1] <= high] == [5, 10, 20, 50, 100]
+
+
+def test_scores_that_reach_zero_keep_a_linear_axis():
+    _, ax = plt.subplots()
+    plot._spread(ax.yaxis, [0.0, 90.0])
+    assert ax.get_yscale() == "linear"
+
+
 def test_contours_without_a_line_are_refused():
     with pytest.raises(ValueError, match="at least one line is needed, got 0"):
         plot.contours(LANDSCAPES["booth"], lines=0)

@@ -30,6 +30,8 @@ def install_wheel(session: nox.Session, *groups: str) -> None:
     install(session, f"lossopt{EVERYTHING} @ {wheel.as_uri()}", *(f"--group={name}" for name in groups))
     # The version does not change between two builds of a checkout: put this build in place of the last one.
     session.install("--no-deps", "--force-reinstall", str(wheel))
+    session.env["LOSSOPT_INSTALLED"] = "1"
+    session.env["PYTHONSAFEPATH"] = "1"  # else `python -m` finds the checkout before the wheel
 
 
 @nox.session
@@ -41,17 +43,17 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def tests(session: nox.Session) -> None:
-    """Run the tests against the built wheel, the site and its browser tests included."""
+    """Build the site and run the tests, its browser tests included, against the built wheel."""
     install_wheel(session, "test")
-    session.env["LOSSOPT_INSTALLED"] = "1"
-    session.run("pytest", *session.posargs)
+    session.run("python", "docs/build.py")
+    session.env["LOSSOPT_SITE"] = str(ROOT / "docs" / "_build" / "site")
+    session.run("pytest", "--numprocesses=auto", *session.posargs)
 
 
 @nox.session(default=False)
 def referees(session: nox.Session) -> None:
     """Run the rules' and losses' tests with the engines and referees that are never required (jax, optax)."""
     install_wheel(session, "test", "referees")
-    session.env["LOSSOPT_INSTALLED"] = "1"
     session.run("pytest", "tests", "--ignore=tests/site", *session.posargs)
 
 

@@ -62,7 +62,6 @@ suppress_warnings = ["mystnb.unknown_mime_type"]
 nb_code_prompt_show = "코드 보기" if korean else "Show code"
 nb_code_prompt_hide = "코드 숨기기" if korean else "Hide code"
 execution_at_once = int(os.environ.get("LOSSOPT_KERNELS", os.cpu_count() or 1))
-execution_page_seconds = float(os.environ.get("LOSSOPT_PAGE_SECONDS", "20"))
 
 # Translation; the theme's own words are kept apart, since updating `locale` would drop what no template of ours says.
 locale_dirs = ["locale", "theme_locale"]

@@ -1,7 +1,7 @@
 """Speed as ratios in one run: `nox -s bench` prints the tables and saves benchmarks/results.json.
 
 Contestants of one row are timed in turn, round after round, in one process and on one thread each, and their
-medians are divided: so a busy machine slows both sides of a ratio. Absolute times are printed for orientation only.
+medians are divided: so a busy machine slows both sides of a ratio. Absolute times are saved for orientation only.
 `-- steps runs tape losses` picks some of the four parts; `-- --quick` takes small sizes, to see that it runs.
 """
 
@@ -49,11 +49,22 @@ def medians(contestants: Contestants, rounds: int, least: float = 0.004) -> dict
     return {name: statistics.median(times) for name, times in samples.items()}
 
 
-def row(part: str, what: str, contestants: Contestants, rounds: int) -> dict[str, object]:
-    """Time one row, print it and return it."""
+def row(part: str, what: str, contestants: Contestants, rounds: int, at_once: int = 1) -> dict[str, object]:
+    """Time one row, print it as ratios (below 1: we are faster) and return it.
+
+    Contestants whose name begins with "torch" are the peers; ours do `at_once` times the work of one of theirs.
+    """
     seconds = medians(contestants, rounds)
-    print(f"{part:7} {what:34} " + "  ".join(f"{name} {1e3 * s:.4g}" for name, s in seconds.items()), flush=True)
-    return {"part": part, "what": what, "milliseconds": {name: 1e3 * s for name, s in seconds.items()}}
+    peers = [name for name in seconds if name.startswith("torch")]
+    ratios = {
+        f"{name} / {peer}": float(f"{seconds[name] / seconds[peer] / at_once:.3g}")
+        for name in seconds
+        if name not in peers
+        for peer in peers
+    }
+    print(f"{part:7} {what:34} " + "  ".join(f"{pair} {ratio:.3g}" for pair, ratio in ratios.items()), flush=True)
+    milliseconds = {name: float(f"{1e3 * s:.4g}") for name, s in seconds.items()}
+    return {"part": part, "what": what, "ratios": ratios, "milliseconds": milliseconds}
 
 
 # --- one step of an optimizer -----------------------------------------------------------------------------------------
@@ -133,7 +144,7 @@ def torch_loop(optimizer: type[torch.optim.Optimizer], hyper: dict[str, object],
 
 
 def runs(rounds: int, quick: bool) -> list[dict[str, object]]:
-    """10,000 recorded runs of 500 steps as one array, against one run of a torch.optim loop, scaled up."""
+    """10,000 recorded runs of 500 steps as one array, against a torch.optim loop that is timed once and multiplied."""
     side, length = (10, 50) if quick else (100, 500)
     lr, beta = np.logspace(-5, -3, side)[:, None], np.linspace(0, 0.99, side)[None, :]
     f, w0 = lossopt.landscapes.rosenbrock, (-1.5, 2.0)
@@ -144,10 +155,11 @@ def runs(rounds: int, quick: bool) -> list[dict[str, object]]:
     ):
         rule = lossopt.RULES[name].rule
         contestants: Contestants = {
-            f"{side * side} runs": lambda rule=rule, hyper=hyper: lossopt.minimize(rule, f, w0, length, **hyper),
-            "torch loop, 1 run": lambda o=optimizer, s=settings: torch_loop(o, s, length),
+            "array": lambda rule=rule, hyper=hyper: lossopt.minimize(rule, f, w0, length, **hyper),
+            "torch loop": lambda o=optimizer, s=settings: torch_loop(o, s, length),
         }
-        rows.append(row("runs", f"{name}, {length} recorded steps", contestants, rounds))
+        what = f"{name}, {side * side} runs of {length} recorded steps"
+        rows.append(row("runs", what, contestants, rounds, at_once=side * side))
     return rows
 
 
@@ -261,7 +273,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="small sizes; nothing is saved")
     options = parser.parse_args()
-    print(f"{THREADS} thread each; milliseconds a call, median of {options.rounds} rounds taken in turn\n")
+    print(f"{THREADS} thread each; ratios of the medians of {options.rounds} rounds taken in turn\n")
     rows = [line for part in options.parts or PARTS for line in PARTS[part](options.rounds, options.quick)]
     if options.quick or options.parts:
         return

@@ -39,7 +39,7 @@ class Loss:
     domains : mapping of str to Domain
         What each argument may be, where that is not any real number.
     family : str
-        The file it lives in.
+        The file it lives in; empty for a function that was made in none.
     year : int or None
         The year of its source; None where the docstring gives none.
     summary, domain, activation, formula, remark, source : str
@@ -98,7 +98,7 @@ def describe(function: Callable[..., Any]) -> Loss:
         arguments=arguments,
         hyper=MappingProxyType({p.name: p.default for p in parameters if p.default is not p.empty}),
         domains=getattr(function, "domains", MappingProxyType({})),
-        family=function.__module__.rpartition(".")[2],
+        family=(function.__module__ or "").rpartition(".")[2],
         year=int(year[1]) if year else None,
         summary=text.partition("\n\n")[0],
         domain=_paragraph(text, "Domain:"),

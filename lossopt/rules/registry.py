@@ -92,7 +92,7 @@ class Rule:
     matrices_only : bool
         Whether it is defined for matrices alone.
     family : str
-        The file it lives in.
+        The file it lives in; empty for a function that was made in none.
     year : int or None
         The year of its source; None where the docstring gives none.
     """
@@ -152,7 +152,7 @@ def describe(function: Callable[..., Any] | Rule) -> Rule:
         ranges=MappingProxyType({key: RANGES.get(key, Interval()) for key in hyper}),
         elementwise=not getattr(function, "whole_tensor", False),
         matrices_only=getattr(function, "matrices_only", False),
-        family=function.__module__.rpartition(".")[2],
+        family=(function.__module__ or "").rpartition(".")[2],
         year=_year(inspect.getdoc(function) or ""),
     )
 

@@ -68,6 +68,13 @@ def test_a_loss_of_your_own_can_be_described():
     assert (mine.summary, mine.domain, mine.remark, mine.year) == ("Cube of the error.", "any real target.", "", None)
 
 
+def test_a_loss_that_was_made_in_no_file_has_no_family():
+    made = {}
+    exec("def cubic(prediction, target):\n    return (prediction - target).abs() ** 3", made)
+    assert made["cubic"].__module__ is None
+    assert describe(made["cubic"]).family == ""
+
+
 @pytest.mark.parametrize(("wrong", "message"), [(3.0, "a loss is a function"), (lambda a=1: a, "without a default")])
 def test_what_is_no_loss_cannot_be_described(wrong, message):
     with pytest.raises(TypeError, match=message):

@@ -89,6 +89,14 @@ def test_a_rule_without_a_docstring_has_no_year():
         validate(bare, {"lr": 1.0})
 
 
+def test_a_rule_that_was_made_in_no_file_has_no_family():
+    made = {}
+    exec("def mine(w, g, t, lr=0.1):\n    return w - lr * g", made)
+    assert made["mine"].__module__ is None
+    assert describe(made["mine"]).family == ""
+    assert dict(describe(made["mine"]).hyper) == {"lr": 0.1}
+
+
 @pytest.mark.parametrize("thing", ["adam", 3, None])
 def test_what_is_not_a_function_is_no_rule(thing):
     with pytest.raises(TypeError, match=r"a rule is a function such as lossopt.rules.adam, got"):

@@ -294,10 +294,10 @@ def radam(w, g, t, m, v, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     v = beta2 * v + (1 - beta2) * g * g
     rho_inf = maximum(2 / (1 - beta2) - 1, 5.0)
     rho = maximum(rho_inf - 2 * t * beta2**t / (1 - beta2**t), 5.0)
-    r = ((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
-    trusted = sign(rho - 5)  # 0 or 1: a switch that arrays and compilers can run
-    scale = trusted * r * (1 - beta2**t) ** 0.5 / (v**0.5 + eps) + (1 - trusted)
-    return w - lr * m / (1 - beta1**t) * scale, m, v
+    r = sign(rho - 5) * ((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
+    m_hat = m / (1 - beta1**t)
+    # While r is 0 nothing is divided by: a switch that arrays and compilers can run.
+    return w - lr * m_hat * (r * (1 - beta2**t) ** 0.5 / (v**0.5 + eps) + (1 - sign(r))), m, v
 
 
 def adabelief(w, g, t, m, s, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-16):

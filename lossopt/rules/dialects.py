@@ -545,6 +545,6 @@ def radam_paper(w, g, t, m, v, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     rho = maximum(rho_inf - 2 * t * beta2**t / (1 - beta2**t), 4.0)
     # Where nothing is ever trusted rho_inf is 4, and the 1e-12 is there to divide by.
     r = ((rho - 4) * (rho - 2) * rho_inf / (maximum(rho_inf - 4, 1e-12) * (rho_inf - 2) * rho)) ** 0.5
-    trusted = sign(rho - 4)  # 0 or 1
-    scale = trusted * r * (1 - beta2**t) ** 0.5 / (v**0.5 + eps) + (1 - trusted)
-    return w - lr * m / (1 - beta1**t) * scale, m, v
+    m_hat = m / (1 - beta1**t)
+    # While r is 0, as it is where rho is 4, nothing is divided by.
+    return w - lr * m_hat * (r * (1 - beta2**t) ** 0.5 / (v**0.5 + eps) + (1 - sign(r))), m, v

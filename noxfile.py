@@ -69,6 +69,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutate(session: nox.Session) -> None:
+    """Break every rule and loss in small ways and see a test fail each time; `-- FILE` for one file."""
+    install(session, "-e", f".{EVERYTHING}", "--group", "mutate")
+    session.run("python", "tests/mutants.py", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure speed as ratios in one run, print them and save them to benchmarks/results.json."""
     install_wheel(session)

@@ -177,7 +177,7 @@ def validate(rule: Rule | Callable[..., Any], hyper: Mapping[str, Any]) -> None:
     rule = describe(rule)
     for name, value in hyper.items():
         if name not in rule.hyper:
-            close = difflib.get_close_matches(name, rule.hyper, n=1)
+            close = difflib.get_close_matches(name, rule.hyper)
             hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(rule.hyper) or 'none'}"
             raise TypeError(f"{rule.name}: unknown hyper-parameter {name!r}, {hint}")
         if not callable(value):

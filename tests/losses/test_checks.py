@@ -50,6 +50,19 @@ def test_a_hyper_parameter_is_one_finite_number():
         RANGES["margin"].check_number("margin", np.inf)
 
 
+def test_the_ranges():
+    assert {name: str(interval) for name, interval in RANGES.items()} == {
+        "delta": "(0, inf)",
+        "beta": "(0, inf)",
+        "q": "(0, 1)",
+        "label_smoothing": "[0, 1]",
+        "gamma": "[0, inf)",
+        "alpha": "[0, 1]",
+        "margin": "(-inf, inf)",
+        "temperature": "(0, inf)",
+    }
+
+
 def test_the_first_culprit_is_named(kind):
     values = kind.make([[1.0, 0.0], [3.0, 4.0]])
     with pytest.raises(ValueError, match=r"^mine: y must be 0 or 1, got 3\.0$"):

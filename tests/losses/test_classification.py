@@ -389,6 +389,13 @@ def test_labels_must_be_integers_one_a_row(loss, kind):
         loss(kind.make(np.array(-1.0)), kind.make(np.array(0)))
 
 
+@pytest.mark.parametrize("loss", [losses.nll, losses.multiclass_hinge])
+def test_only_a_cross_entropy_takes_probabilities_for_labels(loss, kind):
+    z = kind.make(-np.ones((3, 2)))
+    with pytest.raises(ValueError, match=rf"^{loss.__name__}: target must have shape \(3,\) .*, got \(3, 2\)$"):
+        loss(z, kind.make(np.full((3, 2), 0.5)))
+
+
 @pytest.mark.parametrize("integers", [np.int64, np.int32, np.int16, np.uint8])
 def test_labels_may_be_integers_of_any_size(integers, kind):
     for loss in (losses.cross_entropy, losses.multiclass_hinge):

@@ -109,7 +109,7 @@ def test_a_wrapped_rule_is_a_rule():
 
 
 def test_a_function_with_other_arguments_is_no_rule():
-    def swapped(g, w, t):
+    def swapped(g, w, t, m):
         return w
 
     def short():
@@ -217,6 +217,11 @@ def test_arrays_of_other_libraries_are_checked_too():
     validate(RULES["adam"], {"lr": torch.tensor([0.1, 0.2]), "beta1": torch.tensor(0.5)})
     with pytest.raises(ValueError, match=r"adam: lr must lie in \[0, inf\), got -1.0"):
         validate(RULES["adam"], {"lr": torch.tensor([[0.1], [-1.0]])})
+
+
+def test_the_first_of_many_numbers_outside_is_named():
+    with pytest.raises(ValueError, match=r"^adam: lr must lie in \[0, inf\), got -1\.0$"):
+        validate(RULES["adam"], {"lr": np.array([[0.1, -1.0], [-2.0, 0.2], [-3.0, 0.3]])})
 
 
 @pytest.mark.parametrize(

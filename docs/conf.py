@@ -55,8 +55,9 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_output_stderr = "warn"
 nb_merge_streams = True
-# Alternative texts of figures are translated only if the gettext builder takes the figure of an output, not its text.
-nb_mime_priority_overrides = [("gettext", "image/svg+xml", 1), ("gettext", "image/png", 2)]
+# Alternative texts of figures are translated only if the gettext builder takes the figure of an output, not its text;
+# a table is an output too, shared by the editions, and no text of the page.
+nb_mime_priority_overrides = [("gettext", "image/svg+xml", 1), ("gettext", "image/png", 2), ("gettext", "text/html", 3)]
 # A claim shows as HTML; its machine-readable form beside it is read by _ext/ledger.py.
 suppress_warnings = ["mystnb.unknown_mime_type"]
 nb_code_prompt_show = "코드 보기" if korean else "Show code"

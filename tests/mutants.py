@@ -135,7 +135,9 @@ def main(files):
     """Mutate the files, print what survived, and return the number of complaints."""
     files = files or [str(path) for d in ("rules", "losses") for path in sorted(Path("lossopt", d).glob("[!_]*.py"))]
     explained = tomllib.loads(EXPLAINED.read_text("utf-8"))["mutant"]
-    reasons = {(entry["file"], entry["before"], entry["after"]): entry["reason"] for entry in explained}
+    reasons = {
+        (entry["file"], entry["before"], after): entry["reason"] for entry in explained for after in entry["after"]
+    }
     limits, survived = {}, set()
     for file in files:
         start, counts, directory = time.monotonic(), Counter(), Path(file).parent

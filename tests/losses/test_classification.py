@@ -272,6 +272,7 @@ def test_certain_probabilities_have_their_limits(kind):
     value, gradients = kind.value_and_gradients(losses.binary_cross_entropy, p, y)
     np.testing.assert_array_equal(value, [0, INF, INF, 0, INF, INF])
     np.testing.assert_array_equal(gradients[0], [1, -INF, INF, -1, -INF, INF])
+    np.testing.assert_array_equal(gradients[1][[0, 3]], 0)  # where 0 log 0 is 0, its slope is 0 as well
 
 
 @DTYPES

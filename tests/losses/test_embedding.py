@@ -95,6 +95,15 @@ def test_stacks_of_rows_are_compared_each_within_itself(kind, rng):
     q, k = rng.normal(size=(2, 3, 5, 4))
     apart = [kind.value(losses.info_nce, q[i], k[i]) for i in range(3)]
     np.testing.assert_allclose(kind.value(losses.info_nce, q, k), apart, rtol=1e-13)
+    stacked = kind.value(losses.info_nce, q.reshape(3, 1, 5, 4), k.reshape(3, 1, 5, 4))
+    np.testing.assert_allclose(stacked, np.reshape(apart, (3, 1, 5)), rtol=1e-13)
+
+
+def test_no_rows_have_no_losses(kind):
+    for shape in [(0, 4), (2, 0, 4), (2, 3, 0, 4)]:
+        value, gradients = kind.value_and_gradients(losses.info_nce, np.ones(shape), np.ones(shape))
+        assert value.shape == shape[:-1]
+        assert [g.shape for g in gradients] == [shape, shape]
 
 
 def test_rows_that_coincide_have_the_stated_gradient_and_no_nan(kind):

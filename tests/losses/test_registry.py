@@ -1,6 +1,7 @@
 """Laws of all losses. The losses are found, and so are their examples: from the domains they declare."""
 
 import copy
+import dataclasses
 import inspect
 import re
 
@@ -53,6 +54,24 @@ def test_a_description_can_be_copied_and_the_list_cannot_be_changed():
         LOSSES["mine"] = LOSSES["huber"]
     with pytest.raises(TypeError):
         LOSSES["huber"].hyper["delta"] = 2.0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        LOSSES["huber"].name = "mine"
+
+
+def test_the_defaults():
+    assert {name: dict(loss.hyper) for name, loss in LOSSES.items() if loss.hyper} == {
+        "huber": {"delta": 1.0},
+        "smooth_l1": {"beta": 1.0},
+        "quantile": {"q": 0.5},
+        "binary_cross_entropy_with_logits": {"pos_weight": 1.0},
+        "cross_entropy": {"weight": None, "label_smoothing": 0.0, "ignore_index": -100},
+        "nll": {"weight": None, "ignore_index": -100},
+        "focal": {"gamma": 2.0, "alpha": None},
+        "triplet": {"margin": 1.0},
+        "contrastive": {"margin": 1.0},
+        "cosine_embedding": {"margin": 0.0},
+        "info_nce": {"temperature": 0.07},
+    }
 
 
 def test_a_loss_of_your_own_can_be_described():
@@ -60,10 +79,15 @@ def test_a_loss_of_your_own_can_be_described():
         """Cube of the error.
 
         Domain: any real target.
+
+        Activation: the identity.
+
+        Activation: none, said a second time.
         """
         return (prediction - target).abs() ** 3 / scale
 
     mine = describe(cubic)
+    assert mine.activation == "the identity."
     assert (mine.name, mine.arguments, dict(mine.hyper)) == ("cubic", ("prediction", "target"), {"scale": 2.0})
     assert (mine.summary, mine.domain, mine.remark, mine.year) == ("Cube of the error.", "any real target.", "", None)
 

@@ -54,6 +54,11 @@ def polynomial(x):
     return x
 
 
+def test_an_eigenvalue_that_rounding_made_negative_counts_as_zero():
+    root = inverse_root(np.diag([4.0, -1e-3]), 1 / 2, 1e-2)
+    np.testing.assert_allclose(root, np.diag([4.01**-0.5, 10.0]), rtol=1e-13)
+
+
 def test_muon_by_hand():
     # One column of one number: length 1 after division, whatever its size, and the polynomial of that.
     lr, momentum, decay = 0.1, 0.6, 0.2

@@ -149,6 +149,8 @@ def test_a_description_is_read_only():
         RULES["adam"].ranges["lr"] = Interval()
     with pytest.raises(dataclasses.FrozenInstanceError):
         RULES["adam"].name = "mine"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        RANGES["lr"].low = -1.0
     with pytest.raises(TypeError):
         RANGES["lr"] = Interval()
 

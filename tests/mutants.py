@@ -131,23 +131,28 @@ def survivors_of(file, limit, counts):
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # its compiled form is right again
 
 
+def limits_of(files):
+    """How long the tests of each directory may take; they must pass on the code as it is."""
+    limits = {}
+    for directory, file in {Path(file).parent: file for file in files}.items():
+        start = time.monotonic()
+        if not passes(stages_of(file), 900):
+            print(Path("output").read_text("utf-8"))
+            sys.exit(f"the tests of {directory} do not pass on the code as it is: mend that first")
+        limits[directory] = 20 + 3 * (time.monotonic() - start)
+    return limits
+
+
 def main(files):
     """Mutate the files, print what survived, and return the number of complaints."""
     files = files or [str(path) for d in ("rules", "losses") for path in sorted(Path("lossopt", d).glob("[!_]*.py"))]
     explained = tomllib.loads(EXPLAINED.read_text("utf-8"))["mutant"]
-    reasons = {
-        (entry["file"], entry["before"], after): entry["reason"] for entry in explained for after in entry["after"]
-    }
-    limits, survived = {}, set()
+    reasons = {(entry["file"], entry["before"], to): entry["reason"] for entry in explained for to in entry["after"]}
+    limits, survived = limits_of(files), set()
+    sys.dont_write_bytecode = True  # the tests are compiled by now; a compiled mutant would outlive it
     for file in files:
-        start, counts, directory = time.monotonic(), Counter(), Path(file).parent
-        if directory not in limits:
-            if not passes(stages_of(file), 900):
-                print(Path("output").read_text("utf-8"))
-                sys.exit(f"the tests of {directory} do not pass on the code as it is: mend that first")
-            limits[directory] = 20 + 3 * (time.monotonic() - start)
-            sys.dont_write_bytecode = True  # the tests are compiled by now; a compiled mutant would outlive it
-        for mutant in survivors_of(file, limits[directory], counts):
+        start, counts = time.monotonic(), Counter()
+        for mutant in survivors_of(file, limits[Path(file).parent], counts):
             key = mutant.file, mutant.before, mutant.after
             survived.add(key)
             counts["explained"] += key in reasons

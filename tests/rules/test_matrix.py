@@ -33,6 +33,12 @@ def test_newton_schulz_is_its_polynomial_on_the_singular_values():
         assert values.max() < 1.3
 
 
+def test_a_tall_matrix_is_worked_on_as_the_wide_one_it_is_when_turned():
+    """To the last bit: the products of the wide one are smaller, and round otherwise."""
+    tall = np.random.default_rng(0).normal(size=(7, 3))
+    assert np.array_equal(newton_schulz(tall, 1e-7), newton_schulz(tall.T, 1e-7).T)
+
+
 def test_newton_schulz_divides_by_eps_at_least():
     x = np.diag([3.0, 4.0])
     np.testing.assert_allclose(newton_schulz(x, 10.0), newton_schulz(2.0 * x, 20.0), atol=1e-15)

@@ -134,10 +134,14 @@ def test_a_rule_takes_nothing_but_plain_arguments():
     def positional(w, g, t, m, /, lr=0.1):
         return w, m
 
+    def counting(w, g, t=1, lr=0.1):
+        return w
+
     for function, named in [(keyword, "lr=0.1"), (any_number, r"\*state"), (any_name, r"\*\*hyper")]:
         with pytest.raises(TypeError, match=rf"{function.__name__}: a rule has neither .* arguments, got {named}$"):
             describe(function)
     assert describe(positional).state == ("m",)
+    assert dict(describe(counting).hyper) == {"lr": 0.1}
 
 
 def test_a_description_is_read_only():

@@ -106,7 +106,7 @@ def page_problems(html: str) -> Iterator[str]:
         alt = image.get("alt")
         if not alt or re.search(r"\.(svg|png)$", str(alt)):
             yield f"an image has no alternative text: {image.get('src')}"
-    for part in article.select("pre, code, .math, .headerlink, .cell_output, .bibliography, script, style, [lang=en]"):
+    for part in article.select("pre, code, .math, .headerlink, .cell_output, .citation, script, style, [lang=en]"):
         part.decompose()
     for block in article.select("p, li, td, th, h1, h2, h3, h4, h5, h6, figcaption, summary, label, dt"):
         text = block.get_text(" ", strip=True)

@@ -7,7 +7,7 @@ def adam(w, g, t, m, v, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     """Divide an average of the gradients by the root of an average of their squares.
 
     Remembers `m` and `v`, moving averages of the gradient and of its square.
-    Both start at 0 and are therefore too small at first; `m_hat` and `v_hat` divide by the weight they lack.
+    Both start at 0 and are therefore too small at first; `m_hat` and `v_hat` divide by the weight they hold so far.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def nadam(w, g, t, m, v, c, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_
     """Adam with Nesterov's look-ahead and a momentum that warms up.
 
     Remembers `m` and `v`, as `adam` does, and `c`, which is 1 less the product of all `mu` so far:
-    with a momentum that changes, this is the weight the average lacks.
+    with a momentum that changes, this is the weight the average holds so far.
 
     Parameters
     ----------

@@ -81,8 +81,8 @@ def test_they_go_with_optax(beside_optax, problem):
 
 def test_the_trust_ratio_is_one_where_a_length_is_zero():
     assert trust_ratio(3.0, 4.0) == 0.75
-    assert trust_ratio(0.0, 4.0) == 1
-    assert trust_ratio(3.0, 0.0) == 1
+    assert trust_ratio(0.0, 4.0) == trust_ratio(0.0, 1.0) == 1
+    assert trust_ratio(3.0, 0.0) == trust_ratio(1.0, 0.0) == 1
     assert trust_ratio(0.0, 0.0) == 1
 
 

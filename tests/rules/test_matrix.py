@@ -228,6 +228,19 @@ def test_soap_follows_its_pseudo_code_where_a_row_has_no_gradient(beside_pseudo_
     beside_pseudo_code(RULES["soap"], step, RandomGradients(), shape=(4, 3), tolerance=1e-10, **hyper)
 
 
+def test_soap_keeps_the_averages_whose_axes_it_turns_to():
+    """Their size turns nothing, so that the weights alone would not show it."""
+    rng = np.random.default_rng(3)
+    g1, g2 = rng.normal(size=(2, 4, 3))
+    start = rng.normal(size=(4, 3)), *[0.0] * 6
+    _, _, _, L, R, *_ = first = RULES["soap"].rule(start[0], g1, 1, *start[1:], beta2=0.75)
+    np.testing.assert_allclose(L, 0.25 * g1 @ g1.T, rtol=1e-14)
+    np.testing.assert_allclose(R, 0.25 * g1.T @ g1, rtol=1e-14)
+    _, _, _, L, R, *_ = RULES["soap"].rule(first[0], g2, 2, *first[1:], beta2=0.75)
+    np.testing.assert_allclose(L, 0.75 * 0.25 * g1 @ g1.T + 0.25 * g2 @ g2.T, rtol=1e-13)
+    np.testing.assert_allclose(R, 0.75 * 0.25 * g1.T @ g1 + 0.25 * g2.T @ g2, rtol=1e-13)
+
+
 def test_their_defaults():
     assert dict(RULES["muon"].hyper) == {"lr": 1e-3, "momentum": 0.95, "weight_decay": 0.1, "eps": 1e-7}
     assert dict(RULES["shampoo"].hyper) == {"lr": 0.1, "eps": 1e-6}

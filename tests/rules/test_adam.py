@@ -72,6 +72,17 @@ def test_adabelief_by_hand(by_hand):
     by_hand(RULES["adabelief"], [0.5, 1.0], [w1, w2], **ADAM)
 
 
+def test_its_defaults_are_those_of_torch():
+    torch = pytest.importorskip("torch")
+    pairs = {"adam": "Adam", "adamw": "AdamW", "adamax": "Adamax", "nadam": "NAdam", "radam": "RAdam"}
+    for name, theirs in pairs.items():
+        defaults = getattr(torch.optim, theirs)([torch.zeros(1, requires_grad=True)]).defaults
+        defaults["beta1"], defaults["beta2"] = defaults["betas"]
+        assert dict(RULES[name].hyper) == {key: defaults[key] for key in RULES[name].hyper}
+    assert RULES["amsgrad"].hyper == RULES["adam"].hyper
+    assert dict(RULES["adabelief"].hyper) == dict(RULES["adam"].hyper) | {"eps": 1e-16}
+
+
 @PRECISION
 @pytest.mark.parametrize(
     ("name", "theirs", "extra", "own"),
@@ -92,17 +103,6 @@ def test_it_goes_with_torch(beside_torch, problem, name, theirs, extra, own, dty
     theirs_all = shared | extra | {"betas": (0.8, 0.98)}
     optimizer = getattr(torch.optim, theirs)
     beside_torch(RULES[name], optimizer, problem, dtype, tolerance, theirs=theirs_all, **shared, **betas)
-
-
-def test_its_defaults_are_those_of_torch():
-    torch = pytest.importorskip("torch")
-    pairs = {"adam": "Adam", "adamw": "AdamW", "adamax": "Adamax", "nadam": "NAdam", "radam": "RAdam"}
-    for name, theirs in pairs.items():
-        defaults = getattr(torch.optim, theirs)([torch.zeros(1, requires_grad=True)]).defaults
-        defaults["beta1"], defaults["beta2"] = defaults["betas"]
-        assert dict(RULES[name].hyper) == {key: defaults[key] for key in RULES[name].hyper}
-    assert RULES["amsgrad"].hyper == RULES["adam"].hyper
-    assert dict(RULES["adabelief"].hyper) == dict(RULES["adam"].hyper) | {"eps": 1e-16}
 
 
 def test_adabelief_follows_its_pseudo_code(path, problem):

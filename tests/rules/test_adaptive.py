@@ -35,6 +35,15 @@ def test_rmsprop_centered_by_hand(by_hand):
     by_hand(RULES["rmsprop_centered"], [0.5, -2.0], [w1, w2], lr=0.1, alpha=0.6, eps=0.25)
 
 
+def test_its_defaults_are_those_of_torch():
+    torch = pytest.importorskip("torch")
+    parameter = [torch.zeros(1, requires_grad=True)]
+    for name, theirs in [("adagrad", "Adagrad"), ("adadelta", "Adadelta"), ("rmsprop", "RMSprop")]:
+        defaults = getattr(torch.optim, theirs)(parameter).defaults
+        assert dict(RULES[name].hyper) == {key: defaults[key] for key in RULES[name].hyper}
+    assert RULES["rmsprop_centered"].hyper == RULES["rmsprop"].hyper
+
+
 @PRECISION
 @pytest.mark.parametrize(
     ("name", "theirs", "extra", "hyper"),
@@ -50,15 +59,6 @@ def test_it_goes_with_torch(beside_torch, problem, name, theirs, extra, hyper, d
 
     optimizer = getattr(torch.optim, theirs)
     beside_torch(RULES[name], optimizer, problem, dtype, tolerance, theirs=hyper | extra, **hyper)
-
-
-def test_its_defaults_are_those_of_torch():
-    torch = pytest.importorskip("torch")
-    parameter = [torch.zeros(1, requires_grad=True)]
-    for name, theirs in [("adagrad", "Adagrad"), ("adadelta", "Adadelta"), ("rmsprop", "RMSprop")]:
-        defaults = getattr(torch.optim, theirs)(parameter).defaults
-        assert dict(RULES[name].hyper) == {key: defaults[key] for key in RULES[name].hyper}
-    assert RULES["rmsprop_centered"].hyper == RULES["rmsprop"].hyper
 
 
 def test_a_variance_that_rounding_made_negative_counts_as_zero():

@@ -114,6 +114,24 @@ def adam_like(problem, step):
 BETAS = {"lr": 0.001, "beta1": 0.8, "beta2": 0.95, "eps": 1e-2}
 
 
+def test_their_defaults_are_those_of_their_source():
+    adam = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    assert {rule.name: dict(rule.hyper) for rule in RULES.values() if rule.family == "dialects"} == {
+        "momentum_sutskever": {"lr": 1e-2, "momentum": 0.9},
+        "momentum_ema": {"lr": 1e-3, "momentum": 0.9},
+        "nesterov_lookahead": {"lr": 1e-2, "momentum": 0.9},
+        "adagrad_keras": {"lr": 1e-3, "initial_accumulator_value": 0.1, "eps": 1e-7},
+        "rmsprop_eps_inside": {"lr": 1e-3, "alpha": 0.9, "eps": 1e-8},
+        "adam_keras": adam | {"eps": 1e-7},
+        "adamw_paper": adam | {"weight_decay": 1e-5, "eta": 1.0},
+        "amsgrad_paper": adam,
+        "amsgrad_optax": adam,
+        "nadam_keras": adam | {"eps": 1e-7},
+        "nadam_optax": adam | {"lr": 2e-3},
+        "radam_paper": adam,
+    }
+
+
 def test_adam_keras_follows_its_pseudo_code(beside_pseudo_code, problem):
     def step(i, t, w, g, m, v):
         return 0.001 * math.sqrt(1 - 0.95**t) / (1 - 0.8**t) * m / (math.sqrt(v) + 1e-2)
@@ -272,21 +290,3 @@ def test_radam_paper_adapts_nothing_where_nothing_can_be_trusted(beta2):
         before, average = w, 0.9 * average + 0.1 * 0.01 * t
         w, m, v = RULES["radam_paper"].rule(w, 0.01 * t, t, m, v, lr=0.1, beta1=0.9, beta2=beta2)
         assert before - w == pytest.approx(0.1 * average / (1 - 0.9**t), rel=1e-12)
-
-
-def test_their_defaults_are_those_of_their_source():
-    adam = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
-    assert {rule.name: dict(rule.hyper) for rule in RULES.values() if rule.family == "dialects"} == {
-        "momentum_sutskever": {"lr": 1e-2, "momentum": 0.9},
-        "momentum_ema": {"lr": 1e-3, "momentum": 0.9},
-        "nesterov_lookahead": {"lr": 1e-2, "momentum": 0.9},
-        "adagrad_keras": {"lr": 1e-3, "initial_accumulator_value": 0.1, "eps": 1e-7},
-        "rmsprop_eps_inside": {"lr": 1e-3, "alpha": 0.9, "eps": 1e-8},
-        "adam_keras": adam | {"eps": 1e-7},
-        "adamw_paper": adam | {"weight_decay": 1e-5, "eta": 1.0},
-        "amsgrad_paper": adam,
-        "amsgrad_optax": adam,
-        "nadam_keras": adam | {"eps": 1e-7},
-        "nadam_optax": adam | {"lr": 2e-3},
-        "radam_paper": adam,
-    }

@@ -20,6 +20,13 @@ def put(theta, matrix):
     theta[:] = [float(x) for x in np.ravel(matrix)]
 
 
+def test_their_defaults():
+    assert dict(RULES["muon"].hyper) == {"lr": 1e-3, "momentum": 0.95, "weight_decay": 0.1, "eps": 1e-7}
+    assert dict(RULES["shampoo"].hyper) == {"lr": 0.1, "eps": 1e-6}
+    soap = {"lr": 3e-3, "beta1": 0.95, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.01, "frequency": 10}
+    assert dict(RULES["soap"].hyper) == soap
+
+
 def test_newton_schulz_is_its_polynomial_on_the_singular_values():
     rng = np.random.default_rng(0)
     for shape in [(3, 5), (5, 3), (4, 4), (1, 6)]:
@@ -239,13 +246,6 @@ def test_soap_keeps_the_averages_whose_axes_it_turns_to():
     _, _, _, L, R, *_ = RULES["soap"].rule(first[0], g2, 2, *first[1:], beta2=0.75)
     np.testing.assert_allclose(L, 0.75 * 0.25 * g1 @ g1.T + 0.25 * g2 @ g2.T, rtol=1e-13)
     np.testing.assert_allclose(R, 0.75 * 0.25 * g1.T @ g1 + 0.25 * g2.T @ g2, rtol=1e-13)
-
-
-def test_their_defaults():
-    assert dict(RULES["muon"].hyper) == {"lr": 1e-3, "momentum": 0.95, "weight_decay": 0.1, "eps": 1e-7}
-    assert dict(RULES["shampoo"].hyper) == {"lr": 0.1, "eps": 1e-6}
-    soap = {"lr": 3e-3, "beta1": 0.95, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.01, "frequency": 10}
-    assert dict(RULES["soap"].hyper) == soap
 
 
 def test_muons_defaults_are_those_of_torch():

@@ -16,6 +16,13 @@ def test_nesterov_by_hand(by_hand):
     by_hand(RULES["nesterov"], [0.5, -2.0], [1 - 0.08, 0.92 + 0.302], lr=0.1, momentum=0.6)
 
 
+def test_their_defaults_are_the_rate_of_torch_and_the_usual_momentum():
+    torch = pytest.importorskip("torch")
+    lr = torch.optim.SGD([torch.zeros(1, requires_grad=True)]).defaults["lr"]
+    for name in ["momentum", "nesterov"]:
+        assert dict(RULES[name].hyper) == {"lr": lr, "momentum": 0.9}
+
+
 @PRECISION
 def test_momentum_goes_with_torch(beside_torch, problem, dtype, tolerance):
     from torch.optim import SGD
@@ -46,10 +53,3 @@ def test_momentum_on_a_parabola_follows_its_closed_form(path):
     # The first two points fix the two weights of the roots.
     weights = np.linalg.solve([[1, 1], [p, q]], [1.0, 1 - lr * a])
     np.testing.assert_allclose(points, [(weights @ [p**k, q**k]).real for k in range(1, 21)], atol=1e-14)
-
-
-def test_their_defaults_are_the_rate_of_torch_and_the_usual_momentum():
-    torch = pytest.importorskip("torch")
-    lr = torch.optim.SGD([torch.zeros(1, requires_grad=True)]).defaults["lr"]
-    for name in ["momentum", "nesterov"]:
-        assert dict(RULES[name].hyper) == {"lr": lr, "momentum": 0.9}

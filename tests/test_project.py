@@ -40,9 +40,9 @@ def test_everything_that_is_installed_is_what_the_constraints_pin():
 
 
 def test_every_dependency_of_the_project_is_pinned():
-    project = PROJECT["project"]
-    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
-    wanted += [line for group in PROJECT["dependency-groups"].values() for line in group if isinstance(line, str)]
+    lists = [PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"].values()]
+    lists += PROJECT["dependency-groups"].values()
+    wanted = [line for lines in lists for line in lines if isinstance(line, str)]
     for line in wanted:
         requirement = Requirement(line)
         name = canonicalize_name(requirement.name)

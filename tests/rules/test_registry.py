@@ -177,7 +177,7 @@ def test_the_table_has_no_range_that_no_rule_needs():
 
 
 def test_the_ranges():
-    assert {name: str(interval) for name, interval in RANGES.items()} == {
+    ranges = {
         "lr": "[0, inf)",
         "eta": "[0, inf)",
         "momentum": "[0, 1]",
@@ -193,6 +193,7 @@ def test_the_ranges():
         "initial_accumulator_value": "[0, inf)",
         "frequency": "[1, inf)",
     }
+    assert {name: str(RANGES[name]) for name in ranges} == ranges
 
 
 @EACH_HYPER

@@ -98,6 +98,16 @@ def test_radam_paper_by_hand(by_hand):
     by_hand(RULES["radam_paper"], [1.0] * 8, points[1:], **ADAM)
 
 
+def test_radam_paper_divides_by_what_it_has_where_little_can_be_trusted():
+    """At beta2 = 0.64 rho_inf lies between 4 and 5; under a constant gradient of 1 both averages stay 1."""
+    rho_inf = 2 / 0.36 - 1
+    rho = rho_inf - 2 * 20 * 0.64**20 / (1 - 0.64**20)
+    r = ((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
+    w, _, _ = RULES["radam_paper"].rule(0.0, 1.0, 20, 1.0, 1.0, lr=0.1, beta1=0.5, beta2=0.64, eps=0.25)
+    assert 4 < rho < rho_inf < 5
+    assert w == pytest.approx(-0.1 / (1 - 0.5**20) * r * (1 - 0.64**20) ** 0.5 / 1.25, rel=1e-12)
+
+
 def adam_like(problem, step):
     """Pseudo-code that keeps m and v for every weight and leaves one weight's step to `step(i, t, w, g, m, v)`."""
     m, v = [0.0] * len(problem.start), [0.0] * len(problem.start)

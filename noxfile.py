@@ -47,7 +47,7 @@ def tests(session: nox.Session) -> None:
     install_wheel(session, "test")
     session.run("python", "docs/build.py")
     session.env["LOSSOPT_SITE"] = str(ROOT / "docs" / "_build" / "site")
-    session.run("pytest", "--numprocesses=auto", *session.posargs)
+    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *session.posargs)
 
 
 @nox.session(default=False)

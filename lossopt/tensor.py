@@ -163,9 +163,9 @@ def _share(g: Any, y: Any, a: Array, dim: Dim, keepdim: bool) -> Any:
     return tied * (_kept(g, a, dim) / tied.sum(axis=dim, keepdims=True))
 
 
-def _wins(a: Any, b: Any) -> Any:
-    """1 where `a` exceeds `b`, one half where they tie, else 0."""
-    return np.add(a > b, a >= b, dtype=np.result_type(a, b)) / 2
+def _won(g: Any, a: Any, b: Any) -> Any:
+    """`g` where `a` exceeds `b`, half of it where they tie, else 0."""
+    return np.where(a > b, g, np.where(a == b, g / 2, 0))
 
 
 def _gap(a: Any, b: Any) -> Any:
@@ -323,11 +323,11 @@ OPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "div":       (np.divide,    lambda g, y, a, b: g / b,                    lambda g, y, a, b: -g * y / b),
     "pow":       (operator.pow, lambda g, y, a, b: g * _base_slope(a, b),    lambda g, y, a, b: g * _power_slope(a, b)),
     "matmul":    (np.matmul,    lambda g, y, a, b: g @ _turned(b),           lambda g, y, a, b: _turned(a) @ g),
-    "maximum":   (np.maximum,   lambda g, y, a, b: g * _wins(a, b),          lambda g, y, a, b: g * _wins(b, a)),
-    "minimum":   (np.minimum,   lambda g, y, a, b: g * _wins(b, a),          lambda g, y, a, b: g * _wins(a, b)),
+    "maximum":   (np.maximum,   lambda g, y, a, b: _won(g, a, b),            lambda g, y, a, b: _won(g, b, a)),
+    "minimum":   (np.minimum,   lambda g, y, a, b: _won(g, b, a),            lambda g, y, a, b: _won(g, a, b)),
     "logaddexp": (_logaddexp,   lambda g, y, a, b: g * _odds(a, b),          lambda g, y, a, b: g * _odds(b, a)),
     "where":     (_where,       lambda g, y, a, b, c: np.where(c, g, 0),     lambda g, y, a, b, c: np.where(c, 0, g)),
-    # element by element
+    # element by element; a gradient that may be infinite ends where a slope is 0, and is not multiplied by it
     "neg":       (lambda a: -a,         lambda g, y, a: -g),
     "exp":       (np.exp,               lambda g, y, a: g * y),
     "log":       (np.log,               lambda g, y, a: g / a),
@@ -340,10 +340,10 @@ OPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "atan":      (np.arctan,            lambda g, y, a: g / (1 + a * a)),
     "erf":       (_erf,                 lambda g, y, a: g * _erf_slope(a)),
     "sigmoid":   (_sigmoid,             lambda g, y, a: g * y * (1 - y)),
-    "relu":      (_relu,                lambda g, y, a: g * np.sign(y)),
+    "relu":      (_relu,                lambda g, y, a: np.where(y > 0, g, 0)),
     "abs":       (_abs,                 lambda g, y, a: g * np.sign(a)),
     "sign":      (_sign,                lambda g, y, a: 0 * g),
-    "clamp":     (np.ndarray.clip,      lambda g, y, a, low, high: g * (a == y).astype(a.dtype)),
+    "clamp":     (np.ndarray.clip,      lambda g, y, a, low, high: np.where(a == y, g, 0)),
     "to":        (np.ndarray.astype,    lambda g, y, a, dtype: g),
     # reduction
     "sum":         (_sum,               _spread),

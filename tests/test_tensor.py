@@ -785,3 +785,23 @@ def test_methods_refuse_what_torch_refuses():
 def test_layers_register_their_operations_here():
     assert nn.__name__ == "lossopt.nn"
     assert set(OPS) >= OF_LAYERS
+
+
+@pytest.mark.parametrize(
+    "stops",
+    [
+        lambda x: x.relu(),
+        lambda x: x.clamp(0.0, 1.0),
+        lambda x: x.maximum(x.new_tensor([0.0, 0.0, 0.0])),
+        lambda x: (-x).minimum(x.new_tensor([0.0, 0.0, 0.0])),
+    ],
+    ids=["relu", "clamp", "maximum", "minimum"],
+)
+def test_an_infinite_gradient_ends_where_a_slope_is_0_as_in_torch(stops):
+    slopes = []
+    for make in (tensor, torch.tensor):
+        x = make([-1.0, 0.5, -2.0], requires_grad=True)
+        (stops(x) * make([np.inf, np.inf, 3.0])).sum().backward()
+        slopes.append(x.grad.tolist())
+    assert slopes[0] == slopes[1]
+    assert slopes[0][0] == 0

@@ -223,7 +223,12 @@ def none_of(bad: Any, x: Any, must: str) -> None:
 
 def floating(x: Any) -> bool:
     """Whether a tensor holds real (or complex) numbers rather than integers or booleans."""
-    return any(kind in str(x.dtype) for kind in ("float", "complex"))
+    return _floating(x.dtype)
+
+
+@functools.cache  # NumPy takes longer to name a dtype than to add up a mini-batch
+def _floating(dtype: Any) -> bool:
+    return any(kind in str(dtype) for kind in ("float", "complex"))
 
 
 def _tensor(what: str, x: Any, first: Any, domain: Domain | None) -> Any:

@@ -82,9 +82,9 @@ def huber(prediction, target, delta=1.0):
 
     Activation: the identity.
 
-    .. math:: \ell(r) = \frac{c^2}{2} + \delta\,|r - c|, \qquad r = p - y, \quad c = \min(\max(r, -\delta), \delta)
+    .. math:: \ell(r) = c\,\Bigl(r - \frac{c}{2}\Bigr), \qquad r = p - y, \quad c = \min(\max(r, -\delta), \delta)
 
-    Remark: the gradient is c, the clipped error, also of an infinite one.
+    Remark: the gradient is c, the clipped error.
     For large delta it is half the squared error; divided by delta it tends to the absolute error as delta tends to 0.
 
     Parameters
@@ -109,7 +109,7 @@ def huber(prediction, target, delta=1.0):
     """
     r = prediction - target
     c = r.clamp(-delta, delta)
-    return c * c / 2 + delta * (r - c).abs()  # not c * (r - c / 2), whose slope at infinity is 0 times infinity
+    return c * (r - c / 2)
 
 
 @checked()
@@ -120,7 +120,7 @@ def smooth_l1(prediction, target, beta=1.0):
 
     Activation: the identity.
 
-    .. math:: \ell(r) = \frac{c^2}{2 \beta} + |r - c|,
+    .. math:: \ell(r) = \frac{c}{\beta}\,\Bigl(r - \frac{c}{2}\Bigr),
        \qquad r = p - y, \quad c = \min(\max(r, -\beta), \beta)
 
     Remark: as beta tends to 0 this becomes the absolute error, where Huber's loss becomes 0; with beta = 1 they agree.
@@ -147,7 +147,7 @@ def smooth_l1(prediction, target, beta=1.0):
     """
     r = prediction - target
     c = r.clamp(-beta, beta)
-    return c / beta * c / 2 + (r - c).abs()
+    return c / beta * (r - c / 2)
 
 
 @checked()

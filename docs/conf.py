@@ -108,3 +108,8 @@ html_theme_options = {
     "show_nav_level": 2,
     "back_to_top_button": False,
 }
+
+
+def setup(app):
+    """Read every page again when an extension of ours has changed: Sphinx would keep what the old one made."""
+    app.add_config_value("our_extensions", notebooks.fingerprint(DOCS / "_ext"), "env")

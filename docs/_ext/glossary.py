@@ -53,8 +53,9 @@ class Terms(SphinxDirective):
     def row(self, term: Term) -> nodes.row:
         meaning = nodes.paragraph(term.means, term.means)
         self.set_source_info(meaning)  # a paragraph with a source is translated
-        english = nodes.paragraph("", term.en, ids=[f"term-{nodes.make_id(term.en)}"])
-        return row(english, nodes.paragraph("", term.ko), meaning)
+        # docutils turns these classes into the attribute lang, by which a page is read aloud.
+        english = nodes.paragraph("", term.en, ids=[f"term-{nodes.make_id(term.en)}"], classes=["language-en"])
+        return row(english, nodes.paragraph("", term.ko, classes=["language-ko"]), meaning)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

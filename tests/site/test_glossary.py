@@ -27,6 +27,7 @@ def test_the_page_shows_every_term_in_both_languages(project):
     )
     rows = [[cell.get_text(strip=True) for cell in row.select("td")][:2] for row in page.select("table.terms tbody tr")]
     assert rows == [[term.en, term.ko] for term in terms()]
+    assert [cell["lang"] for cell in page.select("table.terms tbody p[lang]")] == ["en", "ko"] * len(terms())
 
 
 def test_only_the_meanings_are_translated(project):

@@ -16,15 +16,19 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import contourpy
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.path import Path as MplPath
-from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
+
+try:
+    import contourpy
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.path import Path as MplPath
+    from matplotlib.ticker import LogLocator, NullFormatter
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("lossopt.plot needs matplotlib: pip install 'lossopt[plot]'") from None
 
 from .rules import RULES
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import torch
+try:
+    import torch
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("lossopt.torch needs PyTorch: pip install 'lossopt[torch]'") from None
 
 from . import engine as _engine
 from .engine import PerRun, driven, settings

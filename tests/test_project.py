@@ -108,3 +108,13 @@ def test_the_readme_use_with_torch_takes_a_step():
     net(torch.ones(2, 3)).sum().backward()
     names["optimizer"].step()
     assert not torch.equal(before, net.weight)
+
+
+@pytest.mark.parametrize(
+    ("module", "library", "extra"),
+    [("torch", "torch", "torch"), ("plot", "matplotlib", "plot"), ("formula", "sympy", "formula")],
+)
+def test_a_module_whose_library_is_missing_names_the_extra(module, library, extra):
+    code = f"import sys; sys.modules['{library}'] = None; import lossopt; lossopt.{module}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert re.search(rf"lossopt\.{module} needs \w+: pip install 'lossopt\[{extra}\]'$", done.stderr.strip())

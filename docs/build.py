@@ -1,7 +1,7 @@
 """Build the site: `python docs/build.py [site | serve | live [en|ko] | translate | linkcheck]`.
 
 site       both editions in docs/_build/site, which may be opened as files: docs/_build/site/index.html
-serve      the same, then served at http://127.0.0.1:8000
+serve      the same, then served at http://127.0.0.1:8000, or at another port if that one is taken
 live       one edition, rebuilt and shown again whenever a page or the package changes
 translate  bring the Korean catalogues up to date with the English pages
 linkcheck  ask every outside link for an answer (needs a network)
@@ -25,7 +25,7 @@ sys.path.insert(0, str(DOCS))
 from _ext import translation  # noqa: E402  (found through the line above)
 from _ext.glossary import terms  # noqa: E402
 from _ext.language_switch import EDITIONS, translated_pages  # noqa: E402
-from _ext.notebooks import package_folder  # noqa: E402
+from _ext.notebooks import fingerprint, package_folder  # noqa: E402
 
 BUILD = DOCS / "_build"
 SITE = BUILD / "site"
@@ -61,12 +61,16 @@ def gettext() -> subprocess.Popen[bytes]:
 
 
 def build_site() -> None:
-    """Both editions, one folder for them, and the gate of the Korean one."""
-    begun = time.perf_counter()
+    """Both editions, one folder for them, and the gate of the Korean one; nothing where nothing has changed."""
+    begun, sources, built = time.perf_counter(), fingerprint(DOCS, package_folder()), SITE / ".built"
+    if built.exists() and built.read_text(encoding="utf-8") == sources:
+        print(f"docs: nothing has changed; open {SITE / 'index.html'}")
+        return
     finish(html("en"))  # executes the pages; the others find every cell in the cache
     finish(html("ko"), gettext())
     assemble()
     check_translation()
+    built.write_text(sources, encoding="utf-8")
     print(f"docs: built in {time.perf_counter() - begun:.1f} s; open {SITE / 'index.html'}")
 
 
@@ -113,14 +117,18 @@ def translate() -> None:
 def serve() -> None:
     build_site()
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=SITE)
-    print("docs: http://127.0.0.1:8000 (stop with Ctrl+C)")
-    http.server.ThreadingHTTPServer(("127.0.0.1", 8000), handler).serve_forever()
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 8000), handler)
+    except OSError:  # something else is served there
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    print(f"docs: http://127.0.0.1:{server.server_port} (stop with Ctrl+C)")
+    server.serve_forever()
 
 
 def live(language: str) -> None:
     folders = ["-d", BUILD / language / "doctrees-live", DOCS, BUILD / language / "live"]
     watch = ["--watch", package_folder(), "--ignore", f"{BUILD}/*", "--ignore", "*.mo"]
-    finish(start("sphinx_autobuild", "-n", *folders, *watch, "--open-browser", language=language))
+    finish(start("sphinx_autobuild", "-n", *folders, *watch, "--port", "0", "--open-browser", language=language))
 
 
 def main() -> None:

@@ -30,14 +30,15 @@ def package_folder(name: str = "lossopt") -> Path:
 
 
 def fingerprint(*folders: Path) -> str:
-    """SHA-256 over this Python, the installed distributions, and every file under `folders`."""
+    """SHA-256 over this Python, the installed distributions, and every file under `folders` that no build made."""
     digest = hashlib.sha256(sys.version.encode())
     for line in sorted({info.name for place in sys.path for info in Path(place).glob("*.dist-info")}):
         digest.update(line.encode())
     for folder in folders:
         for file in sorted(folder.rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(file.relative_to(folder).as_posix().encode())
+            name = file.relative_to(folder)
+            if file.is_file() and file.suffix != ".mo" and not {"__pycache__", "_build"} & set(name.parts):
+                digest.update(name.as_posix().encode())
                 digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -64,6 +64,42 @@ def test_the_site_has_both_editions_and_a_first_page(build, tmp_path, monkeypatc
     }
 
 
+def test_what_has_not_changed_is_not_built_again(build, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "BUILD", tmp_path / "docs/_build")
+    monkeypatch.setattr(build, "SITE", tmp_path / "docs/_build/site")
+    write(build.DOCS / "_templates/root.html", "root")
+    page, editions = build.DOCS / "guide/page.md", []
+
+    def html(language: str) -> str:
+        editions.append(language)
+        write(
+            build.BUILD / language / "html/guide/page.html", f"<article><p>한 문장. {page.stat().st_size}</p></article>"
+        )
+        return language
+
+    monkeypatch.setattr(build, "html", html)
+    monkeypatch.setattr(build, "gettext", lambda: "templates")
+    monkeypatch.setattr(build, "finish", lambda *processes: None)
+    for text, expected in [("A sentence.", 2), ("A sentence.", 2), ("Another.", 4), ("Another.", 4)]:
+        write(page, text)
+        build.build_site()
+        assert len(editions) == expected
+
+
+def test_a_build_that_failed_is_built_again(build, tmp_path, monkeypatch):
+    write(build.DOCS / "_templates/root.html", "root")
+    write(build.po_file("guide/page"), MESSAGE.format(""))
+    tries = []
+    monkeypatch.setattr(build, "html", tries.append)
+    monkeypatch.setattr(build, "gettext", lambda: None)
+    monkeypatch.setattr(build, "finish", lambda *processes: None)
+    monkeypatch.setattr(build, "assemble", lambda: None)
+    for _ in range(2):
+        with pytest.raises(SystemExit, match="not translated"):
+            build.build_site()
+    assert tries == ["en", "ko"] * 2
+
+
 def test_a_failed_build_is_not_passed_by_trying_again(build, tmp_path, monkeypatch):
     """What Sphinx has read goes, so that it reads, and warns, again."""
     monkeypatch.setattr(build, "BUILD", tmp_path / "build")

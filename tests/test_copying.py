@@ -160,7 +160,6 @@ def test_a_copy_imports_only_what_it_uses_and_uses_only_what_it_has(name):
 
 
 def test_every_copy_together_is_clean_for_ruff(tmp_path):
-    pytest.importorskip("ruff")
     path = tmp_path / "copied.py"
     path.write_text(copying.text(EVERY), encoding="utf-8")
     check = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "E4,E7,E9,F,I", str(path)]

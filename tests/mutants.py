@@ -17,7 +17,9 @@ import difflib
 import gc
 import multiprocessing
 import os
+import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -93,8 +95,9 @@ def stages_of(file):
     return [[str(path) for path in stage if path.exists()] for stage in (own, laws, rest)]
 
 
-def _child(stages):
+def _child(stages, seconds):
     """Run tests on the copy in a fork; its exit code is pytest's, and what it prints goes into a file there."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     output = os.open("output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -106,15 +109,15 @@ def _child(stages):
 
 
 def passes(stages, limit):
-    """Whether the tests pass on the copy as it is; None where they did not end in time."""
-    child = multiprocessing.get_context("fork").Process(target=_child, args=(stages,))
+    """Whether the tests pass on the copy as it is; None where they took more than `limit` seconds of processor time."""
+    child = multiprocessing.get_context("fork").Process(target=_child, args=(stages, limit))
     child.start()
-    child.join(limit)
+    child.join(10 * limit)  # by the clock, which a busy machine stretches, only against what waits for ever
     if child.exitcode is None:
         child.kill()
         child.join()
         return None
-    return child.exitcode == 0
+    return None if child.exitcode == -signal.SIGXCPU else child.exitcode == 0
 
 
 def survivors_of(file, limit, counts):
@@ -132,15 +135,21 @@ def survivors_of(file, limit, counts):
 
 
 def limits_of(files):
-    """How long the tests of each directory may take; they must pass on the code as it is."""
+    """How much processor time the tests of each directory may take; they must pass on the code as it is."""
     limits = {}
     for directory, file in {Path(file).parent: file for file in files}.items():
-        start = time.monotonic()
+        start = children_seconds()
         if not passes(stages_of(file), 900):
             print(Path("output").read_text("utf-8"))
             sys.exit(f"the tests of {directory} do not pass on the code as it is: mend that first")
-        limits[directory] = 20 + 3 * (time.monotonic() - start)
+        limits[directory] = 20 + 3 * round(children_seconds() - start)
     return limits
+
+
+def children_seconds():
+    """The processor time of all forks so far."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main(files):

@@ -340,7 +340,7 @@ OPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "atan":      (np.arctan,            lambda g, y, a: g / (1 + a * a)),
     "erf":       (_erf,                 lambda g, y, a: g * _erf_slope(a)),
     "sigmoid":   (_sigmoid,             lambda g, y, a: g * y * (1 - y)),
-    "relu":      (_relu,                lambda g, y, a: np.where(y > 0, g, 0)),
+    "relu":      (_relu,                lambda g, y, a: np.where(y <= 0, 0, g)),
     "abs":       (_abs,                 lambda g, y, a: g * np.sign(a)),
     "sign":      (_sign,                lambda g, y, a: 0 * g),
     "clamp":     (np.ndarray.clip,      lambda g, y, a, low, high: np.where(a == y, g, 0)),

@@ -805,3 +805,12 @@ def test_an_infinite_gradient_ends_where_a_slope_is_0_as_in_torch(stops):
         slopes.append(x.grad.tolist())
     assert slopes[0] == slopes[1]
     assert slopes[0][0] == 0
+
+
+def test_relu_does_not_hide_a_nan_and_its_gradient_is_that_of_torch():
+    slopes = []
+    for make in (tensor, torch.tensor):
+        x = make([np.nan, 0.0, 1.0], requires_grad=True)
+        (x.relu() * make([2.0, 3.0, 4.0])).sum().backward()
+        slopes.append(x.grad.tolist())
+    assert slopes == [[2.0, 0.0, 4.0]] * 2

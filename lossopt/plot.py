@@ -1,4 +1,4 @@
-"""Figures: contours, paths, curves, sensitivity, intervals, and the race that plays in a page.
+"""Figures: contours, paths, curves, sensitivity, intervals, graphs, and the race that plays in a page.
 
 Every optimizer has one colour and one dash, the same in every figure. Ink is `INK` and the ground is transparent, so
 that one SVG reads on a light and on a dark page. Words in figures are symbols and the optimizers' names.
@@ -25,12 +25,14 @@ try:
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.patches import FancyArrowPatch, Rectangle
     from matplotlib.path import Path as MplPath
     from matplotlib.ticker import LogLocator, NullFormatter
 except ModuleNotFoundError:
     raise ModuleNotFoundError("lossopt.plot needs matplotlib: pip install 'lossopt[plot]'") from None
 
 from .rules import RULES
+from .tensor import Tensor, trace
 
 if TYPE_CHECKING:
     from .compare import Comparison
@@ -41,6 +43,7 @@ __all__ = [
     "Race",
     "contours",
     "curves",
+    "graph",
     "intervals",
     "paths",
     "race",
@@ -234,6 +237,62 @@ def intervals(comparison: Comparison, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def graph(
+    result: Tensor, names: Mapping[str, Tensor] | None = None, ax: Axes | None = None, *, gradients: bool = True
+) -> Axes:
+    """Draw how a tensor was computed: what went in on the left, the result on the right, an arrow for each argument.
+
+    A box holds its operation (or its name, where nothing was computed) and its value; the tinted part holds the
+    gradient of the result with respect to it, as a key says in symbols. Leaves that require a gradient have a thick
+    frame, and what requires none has no tinted part. Several elements are shown by their shape. A drawing is readable
+    up to about twenty operations.
+
+    Parameters
+    ----------
+    result : Tensor
+        Computed from a tensor with `requires_grad=True`; several elements are differentiated as their sum.
+    names : mapping of str to Tensor, optional
+        Names to write at tensors, such as `{"w": w, "x": x}`.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure of the size that the graph needs by default.
+    gradients : bool
+        Whether to write the gradients.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If nothing in `result` requires a gradient, since then there is no record of its computation.
+    """
+    boxes = _boxes(result, {tensor: name for name, tensor in (names or {}).items()}, gradients)
+    columns, ways = _columns(boxes)
+    _place(columns, ways)
+    right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
+    top = min(box.top for box in boxes)
+    if gradients:
+        key = _Box(("$x$",), r"$\bar{x}$", width=36)
+        right = max(right, key.width)
+        key.x, key.y = right - key.width / 2, bottom - key.height / 2
+        if any(box.right > key.x - key.width and box.bottom > key.top - _ROOM / 2 for box in boxes):
+            key.y = bottom + _ROOM + key.height / 2
+        boxes.append(key)
+        bottom = key.bottom
+    if ax is None:
+        _, ax = plt.subplots(figsize=((right + 8) / 72, (bottom - top + 24) / 72))
+    ax.set(xlim=(-4, right + 4), ylim=(bottom + 4, top - 20), aspect="equal")
+    ax.axis("off")
+    for box in boxes:  # arrows to one box end one below the other
+        into = [way for way in ways if way[-1] is box]
+        for number, way in enumerate(into):
+            _draw_arrow(ax, way, 9 * (number - (len(into) - 1) / 2))
+    for box in boxes:
+        _draw_box(ax, box)
+    return ax
+
+
 def _spread(axis: Axis, scores: Iterable[float]) -> None:
     """Give positive scores a logarithmic axis: the good ones lie close together, the bad ones far apart."""
     finite = [score for score in scores if math.isfinite(score)]
@@ -367,6 +426,168 @@ def race(landscape: Any, runs: Mapping[str, Any], *, seconds: float = 8.0, label
 
 _WIDTH = 400
 _COLUMNS = 3
+
+
+# The drawing of a graph, in points: letters, lines and gaps.
+_LETTER = 6.2
+_LINE = 13
+_GAP = 12
+_ROOM = 15
+_SYMBOLS = {"add": "+", "sub": "\u2212", "mul": "\u00d7", "div": "\u00f7", "pow": "^", "matmul": "@", "neg": "\u2212"}
+
+
+@dataclass(eq=False)
+class _Box:
+    """A tensor in the drawing or, without lines, the room of a long arrow in a column that it passes."""
+
+    lines: tuple[str, ...] = ()
+    gradient: str = ""
+    arguments: tuple[_Box, ...] = ()
+    name: str = ""
+    thick: bool = False
+    width: float = 0.0
+    column: int = 0
+    x: float = 0.0
+    y: float = 0.0  # downwards
+
+    @property
+    def height(self) -> float:
+        return _LINE * (len(self.lines) + bool(self.gradient)) + 4 * bool(self.lines)
+
+    @property
+    def left(self) -> float:
+        return self.x - self.width / 2
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width / 2
+
+    @property
+    def top(self) -> float:
+        return self.y - self.height / 2
+
+    @property
+    def bottom(self) -> float:
+        return self.y + self.height / 2
+
+
+def _boxes(result: Tensor, names: Mapping[Tensor, str], gradients: bool) -> list[_Box]:
+    """Return a box for every tensor, arguments before what was computed from them."""
+    boxes: dict[Tensor, _Box] = {}
+    for tensor, operation, arguments, gradient in reversed(trace(result)):
+        tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
+        for argument in tensors:
+            if argument not in boxes:  # it requires no gradient
+                boxes[argument] = _Box((names.get(argument, ""), _value(argument.data)))
+        name, slope = names.get(tensor, ""), _value(gradient) if gradients else ""
+        if operation is None:
+            boxes[tensor] = _Box((name, _value(tensor.data)), slope, thick=True)
+        else:
+            lines = _operation(operation, arguments), _value(tensor.data)
+            boxes[tensor] = _Box(lines, slope, tuple(boxes[argument] for argument in tensors), name)
+    for box in boxes.values():
+        box.lines = tuple(filter(None, box.lines))
+        box.width = 8 + _LETTER * max(map(len, (*box.lines, box.gradient, box.name)))
+    return list(boxes.values())
+
+
+def _value(array: Array) -> str:
+    return f"{array.item():.3g}".replace("-", "\u2212") if array.size == 1 else str(array.shape)
+
+
+def _operation(name: str, arguments: tuple[Any, ...]) -> str:
+    """Return an operation's sign, with the number it was given beside it, or else its name."""
+    if name not in _SYMBOLS:
+        return name
+    sides = ["" if isinstance(argument, Tensor) else _value(np.asarray(argument)) for argument in arguments]
+    return _SYMBOLS[name].join(sides) if len(sides) == 2 else _SYMBOLS[name]
+
+
+def _columns(boxes: list[_Box]) -> tuple[list[list[_Box]], list[list[_Box]]]:
+    """Sort the boxes into columns, and return the way of each arrow, with room for it in the columns it passes."""
+    for box in boxes:
+        box.column = 1 + max((argument.column for argument in box.arguments), default=-1)
+    for box in boxes:  # what was not computed stands next to where it is used first
+        used = [other.column for other in boxes if box in other.arguments]
+        if used and not box.arguments:
+            box.column = min(used) - 1
+    ways = [
+        [argument, *(_Box(column=column) for column in range(argument.column + 1, box.column)), box]
+        for box in boxes
+        for argument in box.arguments
+    ]
+    columns: list[list[_Box]] = [[] for _ in range(1 + max(box.column for box in boxes))]
+    for box in (*boxes, *(room for way in ways for room in way[1:-1])):
+        columns[box.column].append(box)
+    return columns, ways
+
+
+def _place(columns: list[list[_Box]], ways: list[list[_Box]]) -> None:
+    """Give every box its place: close to its neighbours in the next columns, and nothing upon another."""
+    before: dict[_Box, list[_Box]] = {box: [] for column in columns for box in column}
+    after: dict[_Box, list[_Box]] = {box: [] for box in before}
+    left = 0.0
+    for column in columns:
+        width = max(box.width for box in column)
+        for box in column:
+            box.x, box.width = left + width / 2, width
+        left += width + _GAP
+    for way in ways:
+        for box, following in itertools.pairwise(way):
+            before[following].append(box)
+            after[box].append(following)
+    for column in reversed(columns):  # an order: the arguments of one box stand together, the first on top
+        for box in column:
+            places = [other.y + (before[other].index(box) + 0.5) / len(before[other]) for other in after[box]]
+            box.y = float(np.mean(places or [0.0]))
+        column.sort(key=lambda box: box.y)
+        for place, box in enumerate(column):
+            box.y = float(place)
+    for column in [*columns, *columns[::-1]] * 4:
+        for box in column:
+            box.y = float(np.mean([other.y for other in before[box] + after[box]] or [0.0]))
+        _set_apart(column)
+
+
+def _set_apart(column: list[_Box]) -> None:
+    """Move boxes, keeping their order, as little as gives each of them room."""
+    room = np.array([box.height + _ROOM for box in column])
+    offsets = np.cumsum(room) - room / 2
+    groups: list[tuple[float, int]] = []  # boxes without a gap: where the first would be, and how many they are
+    for box, offset in zip(column, offsets, strict=True):
+        groups.append((box.y - offset, 1))
+        while len(groups) > 1 and groups[-2][0] > groups[-1][0]:
+            (a, n), (b, m) = groups[-2:]
+            groups[-2:] = [((a * n + b * m) / (n + m), n + m)]
+    starts = [start for start, number in groups for _ in range(number)]
+    for box, start, offset in zip(column, starts, offsets, strict=True):
+        box.y = float(start + offset)
+
+
+def _draw_arrow(ax: Axes, way: list[_Box], shift: float) -> None:
+    """Draw an arrow along a way, level where it meets a box."""
+    points = [(way[0].right, way[0].y)]
+    for room in way[1:-1]:
+        points += [(room.left, room.y), (room.right, room.y)]
+    points.append((way[-1].left - 1, way[-1].y + shift))
+    path, codes = points[:1], [MplPath.MOVETO]
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
+        middle = (x0 + x1) / 2
+        path += [(middle, y0), (middle, y1), (x1, y1)]
+        codes += [MplPath.CURVE4] * 3
+    head = "-|>,head_length=3,head_width=2"
+    ax.add_patch(FancyArrowPatch(path=MplPath(path, codes), arrowstyle=head, mutation_scale=1, linewidth=1, color=INK))
+
+
+def _draw_box(ax: Axes, box: _Box) -> None:
+    place, edge = (box.left, box.top), 1.8 if box.thick else 0.8
+    ax.add_patch(Rectangle(place, box.width, box.height, facecolor="none", edgecolor=INK, linewidth=edge))
+    if box.gradient:
+        tinted = box.left, box.bottom - _LINE - 2
+        ax.add_patch(Rectangle(tinted, box.width, _LINE + 2, facecolor=PALETTE[0], alpha=0.18, linewidth=0))
+    for row, text in enumerate(filter(None, (*box.lines, box.gradient))):
+        ax.text(box.x, box.top + 2 + _LINE * (row + 0.5), text, size=10, ha="center", va="center")
+    ax.text(box.x, box.top - 2, box.name, size=10, weight="bold", ha="center", va="bottom")
 
 
 def _axes(ax: Axes | None) -> Axes:

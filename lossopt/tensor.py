@@ -6,6 +6,7 @@ With this module you can
 - compute with it as with a `torch.Tensor`: the same method names, defaults and subgradients at ties;
 - differentiate: `y.backward()` adds dy/dx to `x.grad` of every leaf `x` that requires it;
 - compute without recording: `with no_grad(): ...`;
+- look at the record and at the gradients on the way: `trace(y)`;
 - add an operation: one row of `OPS`, and `apply("its name", x)`.
 
 How it works: `apply` computes forward and remembers on the result which operation made it from which arguments.
@@ -31,7 +32,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-__all__ = ["OPS", "Extreme", "Tensor", "apply", "no_grad", "tensor"]
+__all__ = ["OPS", "Extreme", "Tensor", "Visit", "apply", "no_grad", "tensor", "trace"]
 
 Array: TypeAlias = NDArray[Any]
 Dim: TypeAlias = int | tuple[int, ...] | None
@@ -90,7 +91,7 @@ def apply(name: str, *arguments: Any) -> Tensor:
     result = Tensor(row[0](*arrays))
     if recorded and _mode.recording:
         result._recorded = True
-        result._origin = row[1:], arguments, arrays
+        result._origin = name, arguments, arrays
         result._age = next(_birth)
     return result
 
@@ -98,14 +99,21 @@ def apply(name: str, *arguments: Any) -> Tensor:
 @np.errstate(all="ignore")
 def _backward(root: Tensor, gradient: Array) -> None:
     """Hand `gradient` down from `root` to the leaves."""
+    for node, g in _gradients(root, gradient):
+        if node._origin is None:
+            node._accumulate(g)
+
+
+def _gradients(root: Tensor, gradient: Array) -> Iterator[tuple[Tensor, Array]]:
+    """Each tensor `root` depends on, from the youngest to the oldest, with the whole gradient that reached it."""
     gradients = {root: gradient}
     for node in _youngest_first(root):
         g = gradients.pop(node)
+        yield node, g
         if node._origin is None:
-            node._accumulate(g)
             continue
-        pullbacks, arguments, arrays = node._origin
-        for argument, array, pullback in zip(arguments, arrays, pullbacks, strict=False):  # options have no pullback
+        name, arguments, arrays = node._origin
+        for argument, array, pullback in zip(arguments, arrays, OPS[name][1:], strict=False):  # options have none
             if isinstance(argument, Tensor) and argument._recorded:
                 part = pullback(g, node.data, *arrays)
                 if part.shape != array.shape or part.dtype is not array.dtype:
@@ -117,12 +125,12 @@ def _backward(root: Tensor, gradient: Array) -> None:
 
 def _youngest_first(root: Tensor) -> list[Tensor]:
     """All tensors `root` depends on: arguments are older than their results, so age is a topological order."""
-    found, stack = {root}, [root]
+    found, stack = {root: True}, [root]  # a dictionary keeps an order, so that leaves have theirs too
     while stack:
         origin = stack.pop()._origin
         for argument in origin[1] if origin else ():
             if isinstance(argument, Tensor) and argument._recorded and argument not in found:
-                found.add(argument)
+                found[argument] = True
                 stack.append(argument)
     return sorted(found, key=operator.attrgetter("_age"), reverse=True)
 
@@ -412,7 +420,7 @@ class Tensor:
         self.data = data if type(data) is np.ndarray else np.asarray(data)
         self.grad = None
         self._recorded = False
-        self._origin: tuple[tuple[Callable[..., Array], ...], tuple[Any, ...], list[Any]] | None = None
+        self._origin: tuple[str, tuple[Any, ...], list[Any]] | None = None
         self._age = -1  # a leaf is older than every result
         if requires_grad:
             self.requires_grad = True
@@ -947,6 +955,47 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: DTypeLike | None = 
     if array.dtype.kind not in "fiubc":
         raise TypeError(f"tensor: data must be numbers, got dtype {array.dtype}")
     return Tensor(array.astype(array.dtype.newbyteorder("="), copy=False), requires_grad)
+
+
+class Visit(NamedTuple):
+    """One line of `trace`: a tensor, the operation that made it from which arguments, and its gradient.
+
+    For a leaf the operation is None, and there are no arguments.
+    """
+
+    tensor: Tensor
+    operation: str | None
+    arguments: tuple[Any, ...]
+    gradient: Array
+
+
+@np.errstate(all="ignore")
+def trace(result: Tensor) -> list[Visit]:
+    """List what `result.backward()` would visit, in its order; no `grad` is touched.
+
+    Parameters
+    ----------
+    result : Tensor
+        Computed from a tensor with `requires_grad=True`; several elements are differentiated as their sum.
+
+    Returns
+    -------
+    list of Visit
+        Every tensor on the way that requires a gradient, from the result to the oldest leaf.
+        Arguments are what `apply` took: tensors, also such as require no gradient, then numbers and options.
+
+    Raises
+    ------
+    ValueError
+        If nothing here requires a gradient.
+    """
+    if not result._recorded:
+        raise ValueError("trace: this tensor was not computed from one with requires_grad=True")
+    visits = []
+    for node, g in _gradients(result, np.ones_like(result.data)):
+        name, arguments, _ = node._origin or (None, (), [])
+        visits.append(Visit(node, name, arguments, g))
+    return visits
 
 
 def _array(value: Any) -> Any:

@@ -19,6 +19,7 @@ from lossopt import plot  # noqa: E402
 from lossopt.compare import Comparison, Result  # noqa: E402
 from lossopt.landscapes import LANDSCAPES  # noqa: E402
 from lossopt.rules import RULES  # noqa: E402
+from lossopt.tensor import tensor  # noqa: E402
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -251,6 +252,84 @@ def test_what_is_no_path_in_the_plane_is_refused_by_name(points, message):
         plot.race(LANDSCAPES["booth"], {"sgd": points})
     with pytest.raises(ValueError, match=message):
         plot.paths(LANDSCAPES["booth"], {"sgd": points})
+
+
+# Graphs -----------------------------------------------------------------------------------------------------
+
+
+def neuron():
+    values = {"w1": 0.5, "x1": 2.0, "w2": -1.0, "x2": 1.0, "b": 0.25, "y": 1.0}
+    names = {name: tensor(value, requires_grad=name[0] in "wb") for name, value in values.items()}
+    w1, x1, w2, x2, b, y = names.values()
+    p = (w1 * x1 + w2 * x2 + b).sigmoid()
+    return (p - y) ** 2, {**names, "p": p}
+
+
+def drawn_boxes(ax):
+    """What is written in each framed box, from top to bottom, and the box."""
+    inside = {}
+    for frame in (patch for patch in ax.patches if isinstance(patch, mpl.patches.Rectangle) and not patch.get_alpha()):
+        (x0, y0), x1, y1 = frame.get_xy(), frame.get_x() + frame.get_width(), frame.get_y() + frame.get_height()
+        texts = [text for text in ax.texts if x0 <= text.get_position()[0] <= x1 and y0 <= text.get_position()[1] <= y1]
+        texts.sort(key=lambda text: text.get_position()[1])
+        inside[tuple(text.get_text() for text in texts)] = frame
+    return inside
+
+
+def test_a_graph_shows_operations_values_and_gradients_from_the_leaves_to_the_result():
+    ax = plot.graph(*neuron())
+
+    boxes = drawn_boxes(ax)
+    inputs = [("w1", "0.5", "−0.431"), ("x1", "2"), ("w2", "−1", "−0.216"), ("x2", "1"), ("b", "0.25", "−0.216")]
+    inner = [("×", "1", "−0.216"), ("×", "−1", "−0.216"), ("+", "0", "−0.216"), ("+", "0.25", "−0.216")]
+    last = [("sigmoid", "0.562", "−0.876"), ("y", "1"), ("−", "−0.438", "−0.876"), ("^2", "0.192", "1")]
+    assert set(boxes) == {*inputs, *inner, *last, ("$x$", r"$\bar{x}$")}
+    assert "p" in {text.get_text() for text in ax.texts}  # above its box
+    left = [boxes[text].get_x() for text in (inputs[0], inner[0], *inner[2:], last[0], *last[2:])]
+    assert left == sorted(set(left))
+    assert [text for text in inputs + last if boxes[text].get_linewidth() > 1] == [inputs[0], inputs[2], inputs[4]]
+
+
+def test_the_boxes_of_a_graph_lie_apart_and_each_argument_has_its_arrow():
+    x = tensor(3.0, requires_grad=True)
+    ax = plot.graph((x + 2 * x.square()).exp() / (1 + x), {"x": x})
+
+    frames = [frame.get_bbox() for frame in drawn_boxes(ax).values()]
+    assert len(frames) == 8  # one leaf, six operations, the key
+    assert not any(one.overlaps(other) for i, one in enumerate(frames) for other in frames[:i])
+    arrows = [patch for patch in ax.patches if isinstance(patch, mpl.patches.FancyArrowPatch)]
+    assert len(arrows) == 9  # 2 for the square, 1 each for the product, the exponential and 1 + x, 2 for +, 2 for /
+    for arrow in arrows:  # none runs through a box
+        points = arrow.get_path().interpolated(20).vertices[1:-1]
+        for frame in frames:
+            inside = (points > frame.min + 1).all(axis=1) & (points < frame.max - 1).all(axis=1)
+            assert not inside.any()
+
+
+def test_a_graph_without_gradients_shows_none_and_needs_no_key():
+    ax = plot.graph(*neuron(), gradients=False)
+    assert set(map(len, drawn_boxes(ax))) == {2}
+
+
+def test_a_graph_shows_several_elements_by_their_shape():
+    w, x = tensor(np.ones((3, 2)), requires_grad=True), tensor(np.ones(2))
+    boxes = drawn_boxes(plot.graph((w * x).relu(), {"w": w, "x": x}))
+
+    assert {("w", "(3, 2)", "(3, 2)"), ("x", "(2,)"), ("relu", "(3, 2)", "(3, 2)")} < set(boxes)
+
+
+def test_a_graph_is_an_svg_of_one_ink_and_of_the_same_bytes_every_time(tmp_path):
+    first, again = (svg_of(plot.graph(*neuron()), tmp_path) for _ in range(2))
+
+    assert first == again
+    assert len(first) < 60_000
+    assert set(re.findall(r"(?:stroke|fill): (#[0-9a-f]{6})", first)) == {plot.INK, plot.PALETTE[0]}
+    assert ">sigmoid</text>" in first
+
+
+def test_a_graph_needs_a_record():
+    with pytest.raises(ValueError, match="was not computed from one with requires_grad=True"):
+        plot.graph(tensor(1.0) + 1)
 
 
 # The race ---------------------------------------------------------------------------------------------------

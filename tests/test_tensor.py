@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 from lossopt import nn  # registers the operations of the layers
 from lossopt.gradcheck import gradcheck
-from lossopt.tensor import OPS, Tensor, apply, no_grad, tensor
+from lossopt.tensor import OPS, Tensor, apply, no_grad, tensor, trace
 
 random = np.random.default_rng(20)
 
@@ -492,6 +492,36 @@ def test_the_record_is_freed_with_the_result():
     assert alive() is not None
     del y
     assert alive() is None
+
+
+def test_a_trace_lists_every_tensor_with_its_operation_arguments_and_gradient_from_the_youngest_on():
+    x, c = tensor(3.0, requires_grad=True), tensor(5.0)
+    square = x * x
+    product = square * c
+    y = product + 2
+
+    assert [(v.tensor, v.operation, v.arguments) for v in trace(y)] == [
+        (y, "add", (product, 2)),
+        (product, "mul", (square, c)),
+        (square, "mul", (x, x)),
+        (x, None, ()),
+    ]
+    assert [v.gradient.item() for v in trace(y)] == [1, 1, 5, 30]
+
+
+def test_a_trace_differentiates_the_sum_and_touches_no_grad():
+    x = tensor([1.0, 2.0], requires_grad=True)
+    assert trace(x * x)[-1].gradient.tolist() == [2.0, 4.0]
+    assert x.grad is None
+
+    (x * x).sum().backward()
+    trace(x * x)
+    assert x.grad.tolist() == [2.0, 4.0]
+
+
+def test_a_trace_needs_something_that_was_recorded():
+    with pytest.raises(ValueError, match="trace: this tensor was not computed from one with requires_grad=True"):
+        trace(tensor(1.0) * 2)
 
 
 def test_an_operation_can_be_added_by_one_row():

@@ -194,6 +194,8 @@ class Table:
             for line in lines
         )
 
+    __repr__ = __str__
+
     def _repr_markdown_(self) -> str:
         lines = [self.header, ["---", *["---:"] * (len(self.header) - 1)], *self.rows]
         return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
@@ -307,6 +309,8 @@ class Comparison:
 
     def __str__(self) -> str:
         return str(self.table())
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()

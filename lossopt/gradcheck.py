@@ -37,7 +37,8 @@ class Agreement:
     Attributes
     ----------
     gradients : tuple of numpy.ndarray
-        What the tape found, one array for each input that was differentiated.
+        What the tape found, one array for each input that was differentiated: slopes of the sum of the function's
+        values, each with the weight that `gradcheck` gave it.
     central : float
         Largest difference to the central differences, relative to the larger of 1 and the largest slope.
     complex_step : float or None

@@ -304,6 +304,7 @@ def test_a_table_reads_in_a_terminal_in_markdown_and_in_html():
     table = Table(["rule", "a|b"], [["x<y", "1"], ["zz", "200"]])
 
     assert str(table).splitlines() == ["rule  a|b", "----  ---", "x<y     1", "zz    200"]
+    assert repr(table) == str(table)
     assert table._repr_markdown_().splitlines() == [
         "| rule | a\\|b |", "| --- | ---: |", "| x<y | 1 |", "| zz | 200 |"
     ]  # fmt: skip

@@ -252,7 +252,7 @@ def graph(
     result : Tensor
         Computed from a tensor with `requires_grad=True`; several elements are differentiated as their sum.
     names : mapping of str to Tensor, optional
-        Names to write at tensors, such as `{"w": w, "x": x}`.
+        Names to write, such as `{"w": w, "x": x}`: in the box of what went in, above the box of what was computed.
     ax : matplotlib Axes, optional
         Where to draw; a new figure of the size that the graph needs by default.
     gradients : bool
@@ -265,7 +265,8 @@ def graph(
     Raises
     ------
     ValueError
-        If nothing in `result` requires a gradient, since then there is no record of its computation.
+        If nothing in `result` requires a gradient, since then there is no record of its computation, or if a name is
+        that of a tensor with no part in it.
     """
     boxes = _boxes(result, {tensor: name for name, tensor in (names or {}).items()}, gradients)
     columns, ways = _columns(boxes)
@@ -284,10 +285,12 @@ def graph(
         _, ax = plt.subplots(figsize=((right + 8) / 72, (bottom - top + 24) / 72))
     ax.set(xlim=(-4, right + 4), ylim=(bottom + 4, top - 20), aspect="equal")
     ax.axis("off")
-    for box in boxes:  # arrows to one box end one below the other
+    for box in boxes:  # arrows to one box end one below the other, and two from one box begin so
         into = [way for way in ways if way[-1] is box]
         for number, way in enumerate(into):
-            _draw_arrow(ax, way, 9 * (number - (len(into) - 1) / 2))
+            shift = 9 * (number - (len(into) - 1) / 2)
+            twice = sum(other[0] is way[0] for other in into) > 1
+            _draw_arrow(ax, way, shift if twice else 0.0, shift)
     for box in boxes:
         _draw_box(ax, box)
     return ax
@@ -431,7 +434,7 @@ _COLUMNS = 3
 # The drawing of a graph, in points: letters, lines and gaps.
 _LETTER = 6.2
 _LINE = 13
-_GAP = 12
+_GAP = 18
 _ROOM = 15
 _SYMBOLS = {"add": "+", "sub": "\u2212", "mul": "\u00d7", "div": "\u00f7", "pow": "^", "matmul": "@", "neg": "\u2212"}
 
@@ -485,6 +488,9 @@ def _boxes(result: Tensor, names: Mapping[Tensor, str], gradients: bool) -> list
         else:
             lines = _operation(operation, arguments), _value(tensor.data)
             boxes[tensor] = _Box(lines, slope, tuple(boxes[argument] for argument in tensors), name)
+    strangers = [name for tensor, name in names.items() if tensor not in boxes]
+    if strangers:
+        raise ValueError(f"graph: the result was not computed from {', '.join(strangers)}")
     for box in boxes.values():
         box.lines = tuple(filter(None, box.lines))
         box.width = 8 + _LETTER * max(map(len, (*box.lines, box.gradient, box.name)))
@@ -564,12 +570,12 @@ def _set_apart(column: list[_Box]) -> None:
         box.y = float(start + offset)
 
 
-def _draw_arrow(ax: Axes, way: list[_Box], shift: float) -> None:
-    """Draw an arrow along a way, level where it meets a box."""
-    points = [(way[0].right, way[0].y)]
+def _draw_arrow(ax: Axes, way: list[_Box], start: float, end: float) -> None:
+    """Draw an arrow along a way, level where it meets a box, `start` and `end` below the middle of its boxes."""
+    points = [(way[0].right, way[0].y + start)]
     for room in way[1:-1]:
         points += [(room.left, room.y), (room.right, room.y)]
-    points.append((way[-1].left - 1, way[-1].y + shift))
+    points.append((way[-1].left - 1, way[-1].y + end))
     path, codes = points[:1], [MplPath.MOVETO]
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         middle = (x0 + x1) / 2

@@ -981,7 +981,8 @@ def trace(result: Tensor) -> list[Visit]:
     Returns
     -------
     list of Visit
-        Every tensor on the way that requires a gradient, from the result to the oldest leaf.
+        Every tensor on the way that requires a gradient, from the result back; leaves come last, in the order in which
+        they were found. The gradients are not to be written into.
         Arguments are what `apply` took: tensors, also such as require no gradient, then numbers and options.
 
     Raises

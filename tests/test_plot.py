@@ -327,6 +327,12 @@ def test_a_graph_is_an_svg_of_one_ink_and_of_the_same_bytes_every_time(tmp_path)
     assert ">sigmoid</text>" in first
 
 
+def test_a_graph_refuses_the_name_of_a_tensor_that_has_no_part_in_it():
+    x, stale = tensor(1.0, requires_grad=True), tensor(2.0, requires_grad=True)
+    with pytest.raises(ValueError, match="not computed from stale"):
+        plot.graph(x * x, {"x": x, "stale": stale})
+
+
 def test_a_graph_needs_a_record():
     with pytest.raises(ValueError, match="was not computed from one with requires_grad=True"):
         plot.graph(tensor(1.0) + 1)

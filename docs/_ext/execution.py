@@ -74,8 +74,23 @@ async def execute(run: Run, limit: float, environment: dict[str, str]) -> None:
             run.error = "\n".join(ANSI.sub("", str(error)).strip().splitlines()[-15:])
         finally:
             await manager.shutdown_kernel(now=True)
+    join_streams(run.notebook)
     if run.seconds > limit:
         run.error = f"took {run.seconds:.1f} s of processor time, more than the {limit:g} s a page may take"
+
+
+def join_streams(notebook: NotebookNode) -> None:
+    """Make one output of what was printed in a row: kernels may send a line in pieces, and myst-nb ends each piece."""
+    for cell in notebook.cells:
+        joined: list[NotebookNode] = []
+        for output in cell.get("outputs", []):
+            before = joined[-1] if joined else {}
+            if output.output_type == "stream" and output.name == before.get("name"):
+                before["text"] += output.text
+            else:
+                joined.append(output)
+        if joined:
+            cell.outputs = joined
 
 
 def count_seconds(run: Run, manager: AsyncKernelManager) -> None:

@@ -18,6 +18,11 @@ def test_the_output_of_a_cell_is_in_the_page(project):
     assert built.warnings == ""
 
 
+def test_a_line_printed_in_pieces_is_one_line(project):
+    code = "import sys\nfor piece in 'gradient', ' 6.0\\n':\n    sys.stdout.write(piece); sys.stdout.flush()"
+    assert "gradient 6.0" in project({"index.md": page(code)}, extensions=EXTENSIONS).text("index.html")
+
+
 def test_a_page_is_executed_once_for_both_editions(project, tmp_path):
     mark = tmp_path / "runs"
     files = {"index.md": page(f"open({str(mark)!r}, 'a').write('x');")}

@@ -18,6 +18,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from . import notebooks
+from .language_switch import translated_pages
 
 logger = logging.getLogger(__name__)
 LEDGER = "claims"  # the page that lists them
@@ -115,9 +116,15 @@ def translate_rows(app: Sphinx, pagename: str, template: str, context: dict[str,
 
 
 def title_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Name each linked page by its title, which is known, and translated, once every page has been read."""
+    """Name each linked page by its title, which is known once every page has been read.
+
+    The title of a page that is not translated is marked as English.
+    """
+    language = app.config.language
     for link in doctree.findall(lambda node: isinstance(node, nodes.reference) and "page" in node):
         link += nodes.Text(app.env.titles[link["page"]].astext())
+        if language != "en" and link["page"] not in translated_pages(Path(app.srcdir), language):
+            link["classes"].append("language-en")  # docutils writes it as lang="en"
 
 
 def text(measured: object) -> str:

@@ -62,12 +62,16 @@ def test_a_claim_under_a_cell_is_shown_in_the_language_of_the_edition(project, t
     catalogue = tmp_path / "source/locale/ko/LC_MESSAGES/claims.po"
     catalogue.parent.mkdir(parents=True)
     head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n\n'
+    (tmp_path / "source/locale/ko/complete.txt").write_text("claims\n", encoding="utf-8")
     catalogue.write_text(head + 'msgid "One half is 0.5."\nmsgstr "1의 절반은 0.5 <이다>."\n', encoding="utf-8")
     files = {
         "index.md": claiming(HALF, THIRD) + "\n```{toctree}\nclaims\n```\n",
         "claims.md": LEDGER[: LEDGER.index("```{toc")],
     }
-    korean = project(files, extensions=EXTENSIONS, language="ko", locale_dirs=["locale"]).text("index.html")
+    edition = project(files, extensions=EXTENSIONS, language="ko", locale_dirs=["locale"])
+    korean = edition.text("index.html")
+    ledger = BeautifulSoup(edition.text("claims.html"), "html.parser")
+    assert {link["lang"] for link in ledger.select("table.claims a")} == {"en"}, "the title of a page in English"
     assert '<span class="claim-statement">1의 절반은 0.5 &lt;이다&gt;.</span>' in korean
     assert '<span class="claim-statement" lang="en">One third is 0.5.</span>' in korean
     english = project(files, extensions=EXTENSIONS, locale_dirs=["locale"]).text("index.html")

@@ -14,7 +14,7 @@ from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from types import ModuleType as _ModuleType
 
-from . import claims, compare, copying, data, gradcheck, landscapes, losses, nn, rules, schedules
+from . import claims, compare, copying, data, gradcheck, landscapes, losses, nn, problems, rules, schedules
 from .landscapes import LANDSCAPES
 from .losses import LOSSES
 from .optim import Optimizer, Path, minimize
@@ -42,6 +42,7 @@ __all__ = [
     "minimize",
     "nn",
     "no_grad",
+    "problems",
     "rules",
     "schedules",
     "tensor",

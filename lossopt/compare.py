@@ -16,35 +16,28 @@ tuning (2020), arXiv:1910.11758.
 from __future__ import annotations
 
 import difflib
-import itertools
+import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .data import Data, Examples, batches, digits
-from .losses import cross_entropy
-from .nn import Linear, Module, ReLU, Sequential
-from .optim import Optimizer, minimize
 from .rules import RULES
 from .rules.registry import Rule, describe
-from .tensor import no_grad, tensor
 
 __all__ = [
-    "Classifier",
     "Comparison",
     "EdgeError",
     "Estimate",
-    "LandscapeProblem",
     "Problem",
     "Result",
     "Table",
+    "best_rate",
     "compare",
-    "digits_mlp",
     "estimate",
     "log_grid",
 ]
@@ -307,6 +300,47 @@ class Comparison:
         ]
         return Table(header, rows)
 
+    def to_json(self) -> str:
+        """Return everything as text, for a file that a page or a colleague reads with `from_json`.
+
+        Returns
+        -------
+        str
+            JSON; an infinite or missing number is written as text, since JSON has none.
+        """
+        plain = {**vars(self), "results": {name: vars(result) for name, result in self.results.items()}}
+        return json.dumps(plain, default=_plain, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Comparison:
+        """Read a comparison back.
+
+        Parameters
+        ----------
+        text : str
+            What `to_json` returned.
+
+        Returns
+        -------
+        Comparison
+            Equal to the one that was written, number by number.
+
+        Raises
+        ------
+        ValueError
+            When the text is not a comparison.
+        """
+        try:
+            plain = json.loads(text)
+            results = {name: _result(**found) for name, found in plain.pop("results").items()}
+            plain["tuning_seeds"], plain["reporting_seeds"] = (
+                tuple(plain["tuning_seeds"]),
+                tuple(plain["reporting_seeds"]),
+            )
+            return cls(**plain, results=results)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"Comparison.from_json: the text is not a comparison: {error}") from None
+
     def __str__(self) -> str:
         return str(self.table())
 
@@ -334,7 +368,7 @@ def compare(
     Parameters
     ----------
     problem : Problem
-        What is trained, for example `digits_mlp()` or `LandscapeProblem(f)`.
+        What is trained, for example one of `lossopt.problems`: `digits_mlp()` or `LandscapeProblem(f)`.
     rules : iterable of str, Rule or callable
         Rules by name, by description or as functions, your own included; each must have the hyper-parameter `lr`.
     rates : iterable of float, or mapping of str to them
@@ -393,7 +427,7 @@ def compare(
             place, rate = _next_rate(grid, validation)
             grid = np.insert(grid, place, rate)
             validation = np.insert(validation, place, run(rule, np.array([rate]), tuning)[0], axis=0)
-        best = _best(rule.name, grid, validation)
+        best = best_rate(rule.name, grid, validation.mean(axis=1))
         default = float(rule.hyper["lr"])
         _, test = run(rule, np.array([grid[best], default]), reporting)
         results[rule.name] = Result(grid, validation, best, default, test[0], test[1])
@@ -431,6 +465,49 @@ def log_grid(low: float, high: float, per_decade: int) -> Floats:
     return grid
 
 
+def best_rate(rule: str, rates: ArrayLike, scores: ArrayLike) -> int:
+    """Return the place of the rate with the lowest score, or refuse where that rate is the first or the last.
+
+    Parameters
+    ----------
+    rule : str
+        Whose rates they are, for the message.
+    rates : array, shape (K,)
+        Increasing rates, at least three.
+    scores : array, shape (K,)
+        What each rate reached, the lower the better; one that is not finite is never chosen.
+
+    Returns
+    -------
+    int
+        Index of the best rate, from 1 to K - 2; the lowest of several that are equally good.
+
+    Raises
+    ------
+    EdgeError
+        When the best rate is the lowest or the highest.
+    ValueError
+        When no score is finite, or there is not one score a rate.
+
+    Examples
+    --------
+    >>> best_rate("sgd", [0.1, 0.3, 1.0], [2.0, 1.0, 5.0])
+    1
+    """
+    grid, reached = np.asarray(rates, np.float64), np.asarray(scores, np.float64)
+    if grid.shape != reached.shape or grid.ndim != 1:
+        raise ValueError(f"best_rate: {rule} needs one score a rate, got shapes {reached.shape} and {grid.shape}")
+    reached = np.where(np.isfinite(reached), reached, np.inf)
+    best = int(reached.argmin())
+    if not math.isfinite(reached[best]):
+        raise ValueError(
+            f"compare: {rule} diverged at every rate from {grid[0]:.4g} to {grid[-1]:.4g}; give lower rates"
+        )
+    if best in (0, len(grid) - 1):
+        raise EdgeError(rule, float(grid[best]), grid, "lowest" if best == 0 else "highest")
+    return best
+
+
 def estimate(samples: Any, level: float = 0.95) -> Estimate:
     """Return the mean of a few independent samples and its confidence interval by Student's t.
 
@@ -466,170 +543,6 @@ def estimate(samples: Any, level: float = 0.95) -> Estimate:
     mean = float(samples.mean())
     half = _student(level, len(samples) - 1) * float(samples.std(ddof=1)) / math.sqrt(len(samples))
     return Estimate(mean, mean - half, mean + half)
-
-
-@dataclass(frozen=True)
-class LandscapeProblem:
-    """A landscape as a problem: how far above its minimum a run ends that starts near the landscape's start.
-
-    There are no data, so what is measured for choosing and for reporting differs by the seeds alone.
-
-    Parameters
-    ----------
-    landscape : Landscape
-        A landscape with a minimum.
-    jitter : float
-        Standard deviation of the starting points, in units of the window's width and height.
-    """
-
-    landscape: Any
-    jitter: float = 0.05
-    metric: str = "f - min f"
-
-    @property
-    def name(self) -> str:
-        """The landscape's name."""
-        return str(self.landscape.name)
-
-    def run(
-        self, rule: Callable[..., Any], hyper: Mapping[str, Any], seeds: NDArray[np.int64], steps: int
-    ) -> tuple[Floats, Floats]:
-        """Run R descents at once, see `Problem.run`.
-
-        Parameters
-        ----------
-        rule : callable
-            The rule.
-        hyper : mapping
-            Its hyper-parameters.
-        seeds : int64 array, shape (R,)
-            Seeds of the starting points.
-        steps : int
-            Number of steps.
-
-        Returns
-        -------
-        validation, test : float64 arrays, shape (R,)
-            The same numbers twice.
-
-        Raises
-        ------
-        ValueError
-            When the landscape has no minimum.
-        """
-        if not self.landscape.minima:
-            raise ValueError(f"{self.name}: has no minimum, so there is nothing to compare with")
-        size = np.ptp(self.landscape.window, axis=1)
-        spread = np.stack([np.random.default_rng(seed).standard_normal(2) for seed in seeds], axis=1)
-        start = np.array(self.landscape.start)[:, None] + self.jitter * size[:, None] * spread
-        path = minimize(rule, self.landscape, start, steps, **hyper)
-        gap = np.where(path.diverged < 0, path.loss[-1] - self.landscape.minima[0][2], np.inf)
-        return gap, gap
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """Training a network to classify, as a problem: the percentage it gets wrong after the last step.
-
-    A seed decides where a run starts and in which order it sees the training data; the data are the same for all.
-    All parameters are stepped by the one rule, so a rule for matrices alone needs a network without biases.
-
-    Parameters
-    ----------
-    name : str
-        What is trained.
-    data : Data
-        What it is trained, tuned and tested on.
-    network : callable
-        `network(rngs, runs)` returns a module of `runs` networks, the r-th drawn from the r-th generator.
-    batch : int
-        Examples in a mini-batch; every epoch is shuffled.
-    loss : callable
-        `loss(logits, labels)`, one number an example; a step follows the gradient of its mean over the mini-batch.
-    """
-
-    name: str
-    data: Data
-    network: Callable[[Sequence[np.random.Generator], int], Module]
-    batch: int = 32
-    loss: Callable[..., Any] = cross_entropy
-    metric: str = "error (%)"
-
-    def run(
-        self, rule: Callable[..., Any], hyper: Mapping[str, Any], seeds: NDArray[np.int64], steps: int
-    ) -> tuple[Floats, Floats]:
-        """Train R networks at once, see `Problem.run`.
-
-        Parameters
-        ----------
-        rule : callable
-            The rule.
-        hyper : mapping
-            Its hyper-parameters.
-        seeds : int64 array, shape (R,)
-            Seeds of the networks and of the mini-batches.
-        steps : int
-            Number of steps.
-
-        Returns
-        -------
-        validation, test : float64 arrays, shape (R,)
-            Percentage of wrong classes; NaN where the network's output is no longer finite.
-        """
-        rngs = [np.random.default_rng(seed) for seed in seeds]
-        net = self.network(rngs, len(seeds))
-        optimizer = Optimizer(net.parameters(), rule, runs=len(seeds), **hyper)
-        for index in itertools.islice(self._epochs(rngs), steps):
-            logits = net(tensor(self.data.train.x[index]))
-            loss = self.loss(logits, tensor(self.data.train.y[index])).mean(-1)
-            optimizer.zero_grad()
-            loss.sum().backward()  # a sum over runs gives each run the gradient of its own mean
-            optimizer.step()
-        net.eval()
-        return _percent_wrong(net, self.data.validation), _percent_wrong(net, self.data.test)
-
-    def _epochs(self, rngs: Sequence[np.random.Generator]) -> Iterator[NDArray[np.int64]]:
-        while True:
-            yield from batches(len(self.data.train.y), self.batch, rngs)
-
-
-def digits_mlp(hidden: int = 32, batch: int = 32) -> Classifier:
-    """Return the problem of training a network with one hidden layer on scikit-learn's digits.
-
-    Parameters
-    ----------
-    hidden : int
-        Width of the hidden layer of ReLUs, >= 1.
-    batch : int
-        Examples in a mini-batch.
-
-    Returns
-    -------
-    Classifier
-        64 inputs, `hidden` units, 10 classes, in float32; 34 steps of 32 examples are one epoch.
-
-    Raises
-    ------
-    ImportError
-        When scikit-learn is not installed.
-    """
-
-    def network(rngs: Sequence[np.random.Generator], runs: int) -> Module:
-        return Sequential(Linear(64, hidden, rng=rngs, runs=runs), ReLU(), Linear(hidden, 10, rng=rngs, runs=runs))
-
-    return Classifier(f"digits 64-{hidden}-10", digits(), network, batch)
-
-
-@no_grad()
-def _percent_wrong(net: Module, examples: Examples) -> Floats:
-    """Return the percentage that each run gets wrong, a thousand examples at a time."""
-    wrong = []
-    for start in range(0, len(examples.y), 1000):
-        logits = net(tensor(examples.x[start : start + 1000])).data
-        miss = logits.argmax(-1) != examples.y[start : start + 1000]
-        wrong.append(np.where(np.isfinite(logits).all(-1), miss, np.nan))
-    percent: Floats = 100 * np.concatenate(wrong, axis=-1).mean(-1)
-    return percent
 
 
 def _describe(rule: str | Rule | Callable[..., Any]) -> Rule:
@@ -702,24 +615,24 @@ def _check(
             raise ValueError(f"compare: {name}'s lr is what is tuned; give it in rates, not in hyper")
 
 
-def _best(name: str, grid: Floats, validation: Floats) -> int:
-    means = validation.mean(axis=1)
-    best = int(means.argmin())
-    if not math.isfinite(means[best]):
-        raise ValueError(
-            f"compare: {name} diverged at every rate from {grid[0]:.4g} to {grid[-1]:.4g}; give lower rates"
-        )
-    if best in (0, len(grid) - 1):
-        raise EdgeError(name, float(grid[best]), grid, "lowest" if best == 0 else "highest")
-    return best
-
-
 def _next_rate(grid: Floats, validation: Floats) -> tuple[int, float]:
     """Return where to add a rate and which: beyond the end of the grid that is nearer to the best so far."""
     best = int(validation.mean(axis=1).argmin())
     if best < len(grid) / 2:
         return 0, float(grid[0] ** 2 / grid[1])
     return len(grid), float(grid[-1] ** 2 / grid[-2])
+
+
+def _result(*, best: int, default: float, **arrays: Any) -> Result:
+    numbers = {name: np.array(values, np.float64) for name, values in arrays.items()}
+    return Result(best=best, default=default, **numbers)
+
+
+def _plain(array: Floats) -> Any:
+    """Return an array as lists of numbers, with text for those that JSON cannot hold."""
+    if array.ndim:
+        return [_plain(part) for part in array]
+    return float(array) if np.isfinite(array) else str(float(array))
 
 
 def _student(level: float, freedom: int) -> float:

@@ -9,7 +9,8 @@ from lossopt import nn
 from lossopt.compare import compare, log_grid
 from lossopt.data import Data, Examples, batches
 from lossopt.landscapes import LANDSCAPES, quadratic
-from lossopt.problems import Classifier, LandscapeProblem, digits_mlp
+from lossopt.losses import squared_error
+from lossopt.problems import Classifier, LandscapeProblem, LinearModel, digits_mlp, separable, sparse_logistic
 from lossopt.rules import RULES
 
 # Landscapes -------------------------------------------------------------------------------------------------
@@ -171,3 +172,85 @@ def test_the_digits_are_learnt_by_rules_tuned_on_equal_budgets():
     for name in found.results:
         assert found.tuned(name).mean < 15
     assert found.untuned("sgd").mean > 50  # the default rate, 0.001, hardly moves it: defaults rank the defaults
+
+
+# Linear models ----------------------------------------------------------------------------------------------
+
+
+def line(batch=2):
+    """Six training examples with two features; the answers of the validation and test parts are 1 and 3 above them."""
+
+    def draw(rng):
+        x = rng.normal(size=(6, 2))
+        y = x @ [1.0, -2.0]
+        return Data(Examples(x, y), Examples(x, y + 1), Examples(x, y + 3))
+
+    return LinearModel("line", draw, squared_error, batch)
+
+
+def test_steps_of_a_linear_model_are_those_made_by_hand_and_go_through_the_data_again_and_again():
+    validation, test = line().run(RULES["sgd"].rule, {"lr": np.array([0.1])}, np.array([7]), 4)
+
+    train = line().draw(np.random.default_rng(7)).train
+    w = np.zeros(2)
+    for rows in (slice(0, 2), slice(2, 4), slice(4, 6), slice(0, 2)):
+        x, y = train.x[rows], train.y[rows]
+        w -= 0.1 * 2 * (x @ w - y) @ x / 2
+    rest = train.x @ w - train.y
+    np.testing.assert_allclose(validation, ((rest - 1) ** 2).mean(), rtol=1e-12)
+    np.testing.assert_allclose(test, ((rest - 3) ** 2).mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "problem", [line(), line(batch=6), separable(4), sparse_logistic(20, 40)], ids=lambda p: p.name
+)
+def test_many_linear_models_equal_each_alone(problem):
+    rates, seeds = np.array([0.02, 0.02, 0.1, 0.02]), np.array([5, 6, 5, 6])
+    together = np.array(problem.run(RULES["adam"].rule, {"lr": rates}, seeds, 12))
+
+    for i in range(4):
+        alone = problem.run(RULES["adam"].rule, {"lr": rates[i : i + 1]}, seeds[i : i + 1], 12)
+        np.testing.assert_allclose(together[:, [i]], alone, rtol=1e-12)
+    assert len(set(together[1])) == 3
+
+
+def test_a_linear_model_that_blows_up_has_diverged():
+    with np.errstate(all="ignore"):
+        _, test = line().run(RULES["sgd"].rule, {"lr": np.array([0.1, 1e200])}, np.array([0, 0]), 60)
+
+    assert np.isfinite(test).tolist() == [True, False]
+
+
+def test_a_batch_that_does_not_divide_the_examples_is_refused():
+    with pytest.raises(ValueError, match="line: batch 4 does not divide the 6 training examples"):
+        line(batch=4).run(RULES["sgd"].rule, {"lr": np.array([0.1])}, np.array([0]), 1)
+
+
+def test_in_the_separable_data_each_training_example_has_features_of_its_own_and_unseen_ones_have_none():
+    data = separable(20).draw(np.random.default_rng(0))
+
+    for examples in data:
+        np.testing.assert_array_equal(examples.x[:, 0], examples.y)
+        assert (examples.x[:, 1:3] == 1).all()
+        assert 0.4 < (examples.y == 1).mean() < 0.8
+    own = data.train.x[:, 3:]
+    assert own.sum(axis=0).max() == 1
+    np.testing.assert_array_equal(own.sum(axis=1), np.where(data.train.y == 1, 1, 5))
+    assert not data.test.x[:, 3:].any()
+
+
+def test_in_the_sparse_data_the_features_grow_rare_and_an_example_has_about_ten():
+    x = sparse_logistic().draw(np.random.default_rng(0)).train.x
+
+    assert set(np.unique(x)) == {0, 1}
+    assert 8 < x.sum(axis=1).mean() < 11
+    assert x[:, 19].mean() == pytest.approx(2 * x[:, 39].mean(), rel=0.3)
+    assert x[:, 0].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_truth_of_the_sparse_data_can_be_learnt_and_is_one_for_all_seeds():
+    low, _ = sparse_logistic(20, 400).run(RULES["adam"].rule, {"lr": np.array([0.1])}, np.array([3]), 300)
+    never, _ = sparse_logistic(20, 400).run(RULES["adam"].rule, {"lr": np.array([0.0])}, np.array([3]), 300)
+
+    assert never[0] == pytest.approx(np.log(2), rel=1e-12)
+    assert low[0] < 0.6 * never[0]

@@ -32,6 +32,7 @@ extensions = [
     "_ext.api_coverage",
     "_ext.downloads",
     "_ext.execution",
+    "_ext.family_tree",
     "_ext.figures",
     "_ext.glossary",
     "_ext.inventories",
@@ -78,7 +79,7 @@ napoleon_google_docstring = False
 # Types are said in words ("float in [0, 1)"), so they are shown as text and not looked up.
 napoleon_use_param = False
 napoleon_use_rtype = False
-napoleon_custom_sections = ["Source", ("Attributes", "params_style")]
+napoleon_custom_sections = ["Extends", "Source", ("Attributes", "params_style")]
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
 

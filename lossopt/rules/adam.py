@@ -39,6 +39,10 @@ def adam(w, g, t, m, v, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     Equal to torch and optax.
     Keras adds `eps` before the bias correction (`adam_keras`).
 
+    Extends
+    -------
+    momentum, rmsprop: Both memories at once, and a correction of their start at 0.
+
     Source
     ------
     Kingma and Ba (2015), Adam: A Method for Stochastic Optimization, algorithm 1, arXiv:1412.6980.
@@ -88,6 +92,10 @@ def adamw(w, g, t, m, v, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay
     Equal to torch, Keras (default weight_decay 0.004) and optax (0.0001).
     The paper does not multiply the decay by the rate (`adamw_paper`).
 
+    Extends
+    -------
+    adam: Weight decay beside the gradient in place of a penalty inside it.
+
     Source
     ------
     Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, algorithm 2, arXiv:1711.05101.
@@ -133,6 +141,10 @@ def adamax(w, g, t, m, u, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     -----
     Equal to torch and optax.
     The paper has no `eps`; Keras adds it to `u` in the division and not inside the maximum.
+
+    Extends
+    -------
+    adam: The largest recent gradient in place of the mean square.
 
     Source
     ------
@@ -180,6 +192,10 @@ def amsgrad(w, g, t, m, v, v_max, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     So its rate can still grow while the correction fades.
     It cannot in optax, which takes the maximum of the corrected one (`amsgrad_optax`), nor in the paper, which
     corrects nothing (`amsgrad_paper`). Keras adds `eps` before the correction.
+
+    Extends
+    -------
+    adam: The largest mean square so far in place of the present one, so that no large gradient is forgotten.
 
     Source
     ------
@@ -233,6 +249,10 @@ def nadam(w, g, t, m, v, c, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_
     Equal to torch, which keeps the product in float32 unless its default type is float64.
     The momentum grows 250 times as fast in Keras (`nadam_keras`) and is constant in optax (`nadam_optax`).
 
+    Extends
+    -------
+    adam, nesterov: The look ahead, for Adam's average of gradients.
+
     Source
     ------
     Dozat (2016), Incorporating Nesterov Momentum into Adam, ICLR workshop,
@@ -285,6 +305,10 @@ def radam(w, g, t, m, v, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     Equal to torch and optax, where `eps` joins the uncorrected root.
     The paper trusts from 4 gradients on (`radam_paper`).
 
+    Extends
+    -------
+    adam: A wait: nothing is divided until enough gradients have been seen.
+
     Source
     ------
     Liu, Jiang, He, Chen, Liu, Gao and Han (2020), On the Variance of the Adaptive Learning Rate and Beyond,
@@ -335,6 +359,10 @@ def adabelief(w, g, t, m, s, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-16):
     -----
     Equal to optax, and to the authors' adabelief-pytorch with rectify=False (its default is True).
     torch and Keras have none.
+
+    Extends
+    -------
+    adam: The surprise, the gradient less its average, in place of the gradient under the root.
 
     Source
     ------

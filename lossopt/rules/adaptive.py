@@ -36,6 +36,10 @@ def adagrad(w, g, t, G, lr=1e-2, eps=1e-10):
     Equal to torch, whose lr_decay is left to a rate that is a function of the step.
     Keras and optax start the sum at 0.1 and add `eps` under the root (`adagrad_keras`).
 
+    Extends
+    -------
+    sgd: A rate for each weight: divided by the root of the sum of its squared gradients.
+
     Source
     ------
     Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods for Online Learning and Stochastic Optimization,
@@ -80,6 +84,10 @@ def adadelta(w, g, t, v, D, lr=1.0, rho=0.9, eps=1e-6):
     -----
     Equal to torch; Keras differs in its defaults only (lr=0.001, rho=0.95, eps=1e-7).
     optax, left without a rate, goes uphill: give it 1.0.
+
+    Extends
+    -------
+    adagrad: A moving average in place of the sum, and the unit of a weight for the step.
 
     Source
     ------
@@ -126,6 +134,10 @@ def rmsprop(w, g, t, v, lr=1e-2, alpha=0.99, eps=1e-8):
     Equal to torch without momentum.
     Keras and optax add `eps` under the root (`rmsprop_eps_inside`).
 
+    Extends
+    -------
+    adagrad: A moving average in place of the sum, so that old gradients are forgotten.
+
     Source
     ------
     Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5, Coursera; first printed, centred,
@@ -170,6 +182,10 @@ def rmsprop_centered(w, g, t, v, m, lr=1e-2, alpha=0.99, eps=1e-8):
     Equal to torch with centered=True and no momentum, except that a variance which rounding has made negative
     counts as 0 here and gives NaN there.
     Keras and optax add `eps` under the root.
+
+    Extends
+    -------
+    rmsprop: The deviation of the gradients from their mean in place of their size.
 
     Source
     ------

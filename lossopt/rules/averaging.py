@@ -62,6 +62,10 @@ def schedule_free_sgd(w, g, t, d, weight_sum, lr=1.0, beta=0.9):
     Equal to the authors' schedulefree (whose beta is called momentum) and to optax, as long as the rate never falls:
     both weigh by the largest rate so far, the paper by the rate.
 
+    Extends
+    -------
+    sgd: An average of the path in place of momentum and of a falling rate.
+
     Source
     ------
     Defazio, Yang, Mehta, Mishchenko, Khaled and Cutkosky (2024), The Road Less Scheduled, arXiv:2405.15682.
@@ -116,6 +120,10 @@ def schedule_free_adamw(w, g, t, d, v, weight_sum, lr=2.5e-3, beta=0.9, beta2=0.
     Equal to the authors' schedulefree, optax and Keras, as long as the rate never falls: they weigh by the largest
     rate so far, the paper by the rate.
     The paper moves the bias correction of `v` into the rate; the authors' code, and so this one, does not.
+
+    Extends
+    -------
+    schedule_free_sgd, adamw: The average of the path, around AdamW's step.
 
     Source
     ------

@@ -38,6 +38,10 @@ def momentum_sutskever(w, g, t, b, lr=1e-2, momentum=0.9):
     -----
     Equal to Keras; equal to `momentum` as long as the rate does not change.
 
+    Extends
+    -------
+    momentum: The rate goes into the buffer.
+
     Source
     ------
     Sutskever, Martens, Dahl and Hinton (2013), On the importance of initialization and momentum in deep learning,
@@ -81,6 +85,10 @@ def momentum_ema(w, g, t, b, lr=1e-3, momentum=0.9):
     Equal to `momentum` at `(1 - momentum)` times the rate.
     torch's dampening=momentum leaves the first gradient whole, and so differs from the first step on.
 
+    Extends
+    -------
+    momentum: The buffer is an average in place of a sum.
+
     Source
     ------
     Liu, Gao and Yin (2020), An Improved Analysis of Stochastic Gradient Descent with Momentum, arXiv:2007.07989.
@@ -120,6 +128,10 @@ def nesterov_lookahead(w, g, t, b, lr=1e-2, momentum=0.9):
     Notes
     -----
     Equal to Keras with nesterov=True; equal to `nesterov` as long as the rate does not change.
+
+    Extends
+    -------
+    nesterov: The rate goes into the buffer.
 
     Source
     ------
@@ -164,6 +176,10 @@ def adagrad_keras(w, g, t, G, lr=1e-3, initial_accumulator_value=0.1, eps=1e-7):
     Notes
     -----
     Equal to Keras and optax.
+
+    Extends
+    -------
+    adagrad: The sum starts above 0, and eps stands under the root.
 
     Source
     ------
@@ -210,6 +226,10 @@ def rmsprop_eps_inside(w, g, t, v, lr=1e-3, alpha=0.9, eps=1e-8):
     -----
     Equal to optax and Keras (default eps 1e-7).
 
+    Extends
+    -------
+    rmsprop: eps stands under the root.
+
     Source
     ------
     Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5, Coursera; with a constant under the
@@ -253,6 +273,10 @@ def adam_keras(w, g, t, m, v, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-7):
     Notes
     -----
     Equal to Keras; equal to `adam` with eps divided by `(1 - beta2**t)**0.5`.
+
+    Extends
+    -------
+    adam: eps is added before the bias correction.
 
     Source
     ------
@@ -302,6 +326,10 @@ def adamw_paper(w, g, t, m, v, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight
     -----
     Equal to `adamw` with weight_decay divided by `lr`, at eta 1.
 
+    Extends
+    -------
+    adamw: The decay follows the schedule and not the rate.
+
     Source
     ------
     Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, algorithm 2, arXiv:1711.05101.
@@ -347,6 +375,10 @@ def amsgrad_paper(w, g, t, m, v, v_max, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-
     -----
     No library's default.
 
+    Extends
+    -------
+    amsgrad: Nothing corrects the start at 0.
+
     Source
     ------
     Reddi, Kale and Kumar (2018), On the Convergence of Adam and Beyond, algorithm 2, arXiv:1904.09237.
@@ -391,6 +423,10 @@ def amsgrad_optax(w, g, t, m, v, v_max, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-
     -----
     Equal to optax.
     The corrected average is largest early, so that this form remembers the first gradients longer than `amsgrad`.
+
+    Extends
+    -------
+    amsgrad: The maximum is taken after the bias correction.
 
     Source
     ------
@@ -438,6 +474,10 @@ def nadam_keras(w, g, t, m, v, c, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-7):
     Notes
     -----
     Equal to Keras, and to `nadam` with momentum_decay=1.
+
+    Extends
+    -------
+    nadam: The momentum warms up 250 times as fast.
 
     Source
     ------
@@ -488,6 +528,10 @@ def nadam_optax(w, g, t, m, v, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     -----
     Equal to optax.
 
+    Extends
+    -------
+    nadam: The momentum is constant.
+
     Source
     ------
     Dozat (2016), Incorporating Nesterov Momentum into Adam, ICLR workshop,
@@ -533,6 +577,10 @@ def radam_paper(w, g, t, m, v, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     Notes
     -----
     torch, optax and the authors' code wait for 5 (`radam`).
+
+    Extends
+    -------
+    radam: It waits for 4 gradients in place of 5.
 
     Source
     ------

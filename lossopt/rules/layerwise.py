@@ -58,6 +58,10 @@ def lars(w, g, t, b, lr=1.0, momentum=0.9, weight_decay=5e-4, trust_coefficient=
     A layer, or a gradient, of zeros has ratio 1 (as in optax), so that it can start to move.
     torch and Keras have none.
 
+    Extends
+    -------
+    momentum: A rate for each layer: a step is as long as its weights say.
+
     Source
     ------
     You, Gitman and Ginsburg (2017), Large Batch Training of Convolutional Networks, algorithm 1, arXiv:1708.03888.
@@ -105,6 +109,10 @@ def lamb(w, g, t, m, v, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-6, weight_decay=
     Equal to optax (default weight_decay 0); Keras leaves the decay out of the ratio.
     A layer, or an update, of zeros has ratio 1.
     torch has none.
+
+    Extends
+    -------
+    adamw, lars: LARS' rate for each layer, around Adam's step.
 
     Source
     ------

@@ -78,6 +78,10 @@ def muon(w, g, t, m, lr=1e-3, momentum=0.95, weight_decay=0.1, eps=1e-7):
     Keras and optax scale the step by other functions of the shape; optax also corrects the start of the average.
     A convolution's weights are not a matrix: reshape them first.
 
+    Extends
+    -------
+    nesterov: A matrix for a step whose singular values are all about 1.
+
     Source
     ------
     Jordan, Jin, Boza, You, Cesista, Newhouse and Bernstein (2024), Muon: An optimizer for hidden layers in neural
@@ -150,6 +154,10 @@ def shampoo(w, g, t, L, R, lr=0.1, eps=1e-6):
     Equal to the paper; the roots are taken anew at every step, which is exact and slow for large layers.
     The torch_optimizer package takes square roots, and builds `R` from a gradient already divided by the one of `L`.
 
+    Extends
+    -------
+    adagrad: Sums over whole rows and columns in place of one for each weight, and their matrix roots.
+
     Source
     ------
     Gupta, Koren and Singer (2018), Shampoo: Preconditioned Stochastic Tensor Optimization, algorithm 1,
@@ -205,6 +213,10 @@ def soap(w, g, t, m, v, L, R, Q_L, Q_R, lr=3e-3, beta1=0.95, beta2=0.95, eps=1e-
     -----
     The paper's algorithm, started as the authors' code starts it.
     That code also sorts the eigenvectors before each refresh and adds `eps` before the bias correction.
+
+    Extends
+    -------
+    shampoo, adamw: Adam's averages, taken along the axes that Shampoo finds.
 
     Source
     ------

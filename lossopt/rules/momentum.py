@@ -35,6 +35,10 @@ def momentum(w, g, t, b, lr=1e-3, momentum=0.9):
     Equal to torch and optax; torch's own default is momentum=0.
     Keras keeps `lr` inside the buffer (`momentum_sutskever`), which differs as soon as the rate changes.
 
+    Extends
+    -------
+    sgd: A memory: the step goes along a decaying sum of all gradients so far.
+
     Source
     ------
     Polyak (1964), Some methods of speeding up the convergence of iteration methods, doi:10.1016/0041-5553(64)90137-5.
@@ -76,6 +80,10 @@ def nesterov(w, g, t, b, lr=1e-3, momentum=0.9):
     -----
     Equal to torch and optax with nesterov=True; torch's own default is momentum=0, which it refuses here.
     Keras keeps `lr` inside the buffer (`nesterov_lookahead`), which differs as soon as the rate changes.
+
+    Extends
+    -------
+    momentum: A look ahead: the gradient is taken where the memory is about to lead.
 
     Source
     ------

@@ -95,6 +95,10 @@ class Rule:
         The file it lives in; empty for a function that was made in none.
     year : int or None
         The year of its source; None where the docstring gives none.
+    parents : tuple of str
+        Names of the rules it was made from; empty for the first of them, and where the docstring gives none.
+    adds : str
+        What it adds to them, in a sentence.
     """
 
     name: str
@@ -106,6 +110,8 @@ class Rule:
     matrices_only: bool
     family: str
     year: int | None
+    parents: tuple[str, ...]
+    adds: str
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A read-only mapping can be neither copied nor saved; the function can, and says everything.
@@ -144,6 +150,8 @@ def describe(function: Callable[..., Any] | Rule) -> Rule:
             raise TypeError(f"{name}: a rule has neither * nor ** nor keyword-only arguments, got {parameter}")
     state = tuple(p.name for p in parameters[3:] if p.default is p.empty)
     hyper = {p.name: p.default for p in parameters[3:] if p.default is not p.empty}
+    doc = inspect.getdoc(function) or ""
+    parents, adds = _lineage(doc)
     return Rule(
         name=name,
         rule=function,
@@ -153,7 +161,9 @@ def describe(function: Callable[..., Any] | Rule) -> Rule:
         elementwise=not getattr(function, "whole_tensor", False),
         matrices_only=getattr(function, "matrices_only", False),
         family=(function.__module__ or "").rpartition(".")[2],
-        year=_year(inspect.getdoc(function) or ""),
+        year=_year(doc),
+        parents=parents,
+        adds=adds,
     )
 
 
@@ -236,6 +246,12 @@ def _year(text: str) -> int | None:
     """The first year in parentheses of a docstring's Source paragraph."""
     found = re.search(r"\((\d{4})\)", text.rpartition("Source")[2])
     return int(found[1]) if found else None
+
+
+def _lineage(text: str) -> tuple[tuple[str, ...], str]:
+    """The names before the colon of a docstring's Extends section, and the sentence after it."""
+    found = re.search(r"^Extends\n-------\n([\w, ]+): (.+?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    return (tuple(re.findall(r"\w+", found[1])), " ".join(found[2].split())) if found else ((), "")
 
 
 def _rules_in(module: ModuleType) -> list[Rule]:

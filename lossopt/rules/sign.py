@@ -31,6 +31,10 @@ def sign_sgd(w, g, t, lr=1e-4):
     -----
     Equal to optax; torch and Keras have none.
 
+    Extends
+    -------
+    sgd: The sign of each gradient in place of the gradient.
+
     Source
     ------
     Bernstein, Wang, Azizzadenesheli and Anandkumar (2018), signSGD: Compressed Optimisation for Non-Convex Problems,
@@ -74,6 +78,10 @@ def lion(w, g, t, m, lr=1e-4, beta1=0.9, beta2=0.99, weight_decay=0.0):
     Notes
     -----
     Equal to the authors' code, Keras (default lr 0.001) and optax (default weight_decay 0.001).
+
+    Extends
+    -------
+    sign_sgd, momentum: The sign of the gradient mixed with a memory, and decoupled decay.
 
     Source
     ------

@@ -56,6 +56,36 @@ def test_adam_is_described_by_its_signature_and_docstring():
     assert not adam.matrices_only
 
 
+def test_all_rules_but_the_first_say_from_which_older_rules_they_were_made_and_what_they_add():
+    (first,) = [rule for rule in RULES.values() if not rule.parents]
+    assert first.name == "sgd"
+    for rule in RULES.values():
+        for parent in rule.parents:
+            assert RULES[parent].year <= rule.year, f"{rule.name} is older than its parent {parent}"
+            assert RULES[parent].family != "dialects"
+        assert rule is first or (rule.adds[0].isupper() or rule.adds.startswith("eps ")), rule.name
+        assert rule is first or rule.adds.endswith("."), rule.name
+
+
+def test_several_parents_are_described_in_order_and_a_long_sentence_is_read_to_its_end():
+    def mine(w, g, t, lr=0.1):
+        """Do something new.
+
+        Extends
+        -------
+        adam, nesterov: A sentence that
+            goes on in the next line: with a colon.
+
+        Source
+        ------
+        Me (2031): not this.
+        """
+
+    assert describe(mine).parents == ("adam", "nesterov")
+    assert describe(mine).adds == "A sentence that goes on in the next line: with a colon."
+    assert (RULES["sgd"].parents, RULES["sgd"].adds) == ((), "")
+
+
 def test_marks_are_described():
     assert [RULES["lars"].elementwise, RULES["lars"].matrices_only] == [False, False]
     assert [RULES["muon"].elementwise, RULES["muon"].matrices_only] == [False, True]

@@ -1,4 +1,4 @@
-"""`{claims}`: the table of everything the pages claim, collected from the outputs of their executed cells."""
+"""`{claims}`: a table, to be filtered, of everything the pages claim, collected from their executed cells."""
 
 from __future__ import annotations
 
@@ -75,7 +75,19 @@ class Claims(SphinxDirective):
         group += nodes.thead("", row(*(nodes.paragraph("", head) for head in heads)))
         group += nodes.tbody("", *map(self.row, collect(self.env)))
         table += group
-        return [table]
+        return [nodes.raw("", self.filter(), format="html"), table]
+
+    def filter(self) -> str:
+        """The controls that choose among the rows; site.js shows them, names the pages, and does the choosing."""
+        every = f'<option value="">{_("all")}</option>'
+        verdicts = "".join(f'<option value="{each}">{_(each)}</option>' for each in ("holds", "refuted"))
+        return (
+            f'<form class="claims-filter" role="search" aria-label="{_("Filter the claims")}" hidden>'
+            f'<label>{_("Words")} <input type="search" name="words"></label>'
+            f'<label>{_("Verdict")} <select name="verdict">{every}{verdicts}</select></label>'
+            f'<label>{_("Page")} <select name="page">{every}</select></label>'
+            "<output></output></form>"
+        )
 
     def row(self, entry: Entry) -> nodes.row:
         claim = entry.claim
@@ -90,7 +102,7 @@ class Claims(SphinxDirective):
             nodes.paragraph("", "", nodes.literal("", text(claim["measured"]))),
             nodes.paragraph("", "", nodes.literal("", claim["wanted"])),
             nodes.paragraph("", verdict, classes=[f"claim-{claim['verdict']}"]),
-            nodes.paragraph("", "", link),
+            nodes.paragraph("", "", link, nodes.Text(" "), nodes.literal("", claim["id"], classes=["claim-id"])),
         )
 
     def to_root(self) -> str:

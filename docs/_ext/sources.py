@@ -1,4 +1,4 @@
-"""`{rule}`, `{loss}` and `{copy}`: formulas and code printed from the package, so that a page cannot drift from it."""
+"""`{rule}`, `{loss}`, `{schedule}`, `{copy}`: formulas and code printed from the package, from which no page drifts."""
 
 from __future__ import annotations
 
@@ -62,12 +62,35 @@ def loss(name: str) -> tuple[list[str], str]:
     return formulas, code_of(function)
 
 
+def schedule(name: str) -> tuple[list[str], str]:
+    """The code of a schedule without the lines that check its arguments; it has no other formula."""
+    definition = ast.parse(code_of(member("SCHEDULES", name))).body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    definition.body = [line for line in definition.body if not is_check(line)]
+    definition.returns = None
+    for argument in definition.args.args:
+        argument.annotation = None
+    return [], ast.unparse(definition) + "\n"
+
+
+def is_check(statement: ast.stmt) -> bool:
+    """Whether a statement only raises: a call of a `_check` function, `if ...: raise`, or a loop of such."""
+    match statement:
+        case ast.Expr(ast.Call(ast.Name(name))):
+            return name.startswith("_check")
+        case ast.If(body=[ast.Raise()], orelse=[]):
+            return True
+        case ast.For(body=body):
+            return all(map(is_check, body))
+    return False
+
+
 def copy(names: str) -> tuple[str, str]:
     """The command that copies the named formulas, and the text of the file it writes."""
     return f"python -m lossopt copy {names}\n", import_module("lossopt.copying").text(names.split())
 
 
-PRINTERS = {"rule": rule, "loss": loss}
+PRINTERS = {"rule": rule, "loss": loss, "schedule": schedule}
 
 
 def formula_node(latex: str) -> nodes.math_block:
@@ -96,10 +119,12 @@ class FromPackage(SphinxDirective):
 
 
 class SideBySide(FromPackage):
-    """`{rule} adam` and `{loss} huber`: the formula beside the code."""
+    """`{rule} adam` and `{loss} huber`: the formula beside the code; `{schedule} cosine`: the code."""
 
     def print(self, argument: str) -> nodes.Node:
         formulas, code = PRINTERS[self.name](argument)
+        if not formulas:
+            return code_node(code)
         left = nodes.container("", *map(formula_node, formulas), classes=["formula"])
         right = nodes.container("", code_node(code), classes=["code"])
         return nodes.container("", left, right, classes=["formula-and-code"])

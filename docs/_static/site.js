@@ -18,3 +18,29 @@ const reachScrolling = () =>
   });
 window.addEventListener("load", reachScrolling);
 window.addEventListener("resize", reachScrolling);
+
+// The claims: rows that hold every word, with the verdict and on the page that were chosen.
+document.querySelectorAll(".claims-filter").forEach((form) => {
+  const rows = [...document.querySelectorAll("table.claims tbody tr")].map((row) => ({
+    row,
+    text: row.textContent.toLowerCase(),
+    verdict: row.querySelector(".claim-holds") ? "holds" : "refuted",
+    page: row.querySelector("a").textContent,
+  }));
+  const { words, verdict, page } = form.elements;
+  new Set(rows.map((each) => each.page)).forEach((title) => page.add(new Option(title, title)));
+  const choose = () => {
+    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    rows.forEach((each) => {
+      const fits = wanted.every((word) => each.text.includes(word));
+      each.row.hidden = !(fits && ["", each.verdict].includes(verdict.value) && ["", each.page].includes(page.value));
+      shown += !each.row.hidden;
+    });
+    form.querySelector("output").textContent = `${shown} / ${rows.length}`;
+  };
+  form.addEventListener("input", choose);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.hidden = false;
+  choose();
+});

@@ -11,6 +11,8 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from _ext.language_switch import translated_pages
+from _ext.notebooks import DOCS
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -28,6 +30,9 @@ FLAGS = [
 # Contrast takes most of axe's time, and is a matter of the theme alone; the rest does not depend on it.
 CONTRAST = {"runOnly": ["color-contrast"]}
 ALL_BUT_CONTRAST = {"rules": {"color-contrast": {"enabled": False}}}
+UNTRANSLATED = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")} - translated_pages(
+    DOCS, "ko"
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +125,9 @@ def test_axe_finds_no_violation(site, reader, language, theme, width, rules):
         # The reference is the longest page by far and has no markup of its own by theme or language: once is enough.
         if file.stem in ("api", "genindex") and (language, theme) != ("en", "light"):
             continue
+        # Where a page is not translated the Korean edition holds the English one.
+        if language == "ko" and file.relative_to(site / "ko").with_suffix("").as_posix() in UNTRANSLATED:
+            continue
         options = {"resultTypes": ["violations"], **rules}
         violations = Axe().run(person.open(file), options=options).response["violations"]
         found |= {file.stem: [(each["id"], [node["target"] for node in each["nodes"][:3]]) for each in violations]}
@@ -211,6 +219,39 @@ def test_without_scripts_formulas_are_set_quizzes_open_and_races_are_finished(si
     race = reader(java_script_enabled=False).open(site / "en" / "compare" / "race.html").locator(".lossopt-race").first
     assert race.locator(".race-trail").first.is_visible()
     assert not race.locator(".race-controls").is_visible()
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_claims_are_filtered_by_words_verdict_and_page(site, reader, language):
+    page = reader().open(site / language / "claims.html")
+    form, rows = page.locator(".claims-filter"), page.locator("table.claims tbody tr:visible")
+    total = rows.count()
+    assert form.locator("output").text_content() == f"{total} / {total}"
+    form.locator("select[name=verdict]").select_option("refuted")
+    refuted = rows.count()
+    assert 0 < refuted < total
+    assert rows.locator(".claim-refuted").count() == refuted
+    form.locator("input").fill("ADAM-bias")
+    assert rows.locator(".claim-id").all_text_contents() == ["adam-bias-slow-start"]
+    assert form.locator("output").text_content() == f"1 / {total}"
+    form.locator("select[name=page]").select_option(index=1)
+    assert rows.count() == 0
+    form.locator("input").fill("")
+    form.locator("select[name=verdict]").select_option("")
+    assert set(rows.locator("a").all_text_contents()) == {form.locator("select[name=page]").input_value()}
+
+
+def test_a_row_of_the_claims_leads_to_the_claim(site, reader):
+    page = reader().open(site / "en" / "claims.html")
+    page.locator("table.claims tbody tr", has_text="adam-bias-slow-start").locator("a").click()
+    assert page.url.endswith("/optimizers/adam.html#claim-adam-bias-slow-start")
+    assert page.locator("#claim-adam-bias-slow-start").is_visible()
+
+
+def test_a_name_in_the_family_tree_leads_to_its_rule(site, reader):
+    page = reader(width=390).open(site / "en" / "optimizers" / "index.html")
+    page.locator("ul.family-tree-drawn strong", has_text="adamw").first.click()
+    assert page.url.endswith("/optimizers/adam.html#adamw")
 
 
 def test_code_is_copied_by_its_button(site, reader):

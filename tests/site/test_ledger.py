@@ -23,8 +23,8 @@ def test_the_claims_of_all_pages_are_listed_with_what_was_measured(project):
     )
     rows = [[cell.text.strip() for cell in row.select("td")] for row in table.select("tbody tr")]
     assert rows == [
-        ["One half is 0.5.", "0.5", "0.5", "holds", "Page"],
-        ["One third is 0.5.", "0.333333", "0.5 ± 0.1", "refuted", "Page"],
+        ["One half is 0.5.", "0.5", "0.5", "holds", "Page half"],
+        ["One third is 0.5.", "0.333333", "0.5 ± 0.1", "refuted", "Page third"],
     ]
     assert [link["href"] for link in table.select("a")] == [
         "guide/first.html#claim-half",

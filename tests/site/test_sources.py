@@ -6,7 +6,7 @@ import pytest
 from _ext import katex, sources
 from bs4 import BeautifulSoup
 
-from lossopt import LOSSES, RULES, copying, formula
+from lossopt import LOSSES, RULES, SCHEDULES, copying, formula, schedules
 
 EXTENSIONS = ("_ext.katex", "_ext.sources")
 
@@ -56,6 +56,27 @@ def test_a_loss_stands_beside_its_formula(project):
     assert page.select_one(".formula-and-code .code pre").text.startswith("def huber(")
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_code_shown_of_a_schedule_gives_its_rates_and_checks_nothing(name):
+    _, code = sources.schedule(name)
+    names = dict(vars(schedules))
+    exec(code, names)
+    needed = {"step_size": 3, "milestones": (2, 7), "gamma": 0.5, "total_steps": 12, "period": 4, "warmup_steps": 3}
+    needed["decay_steps"] = 4
+    given = {key: value for key, value in needed.items() if key in inspect.signature(SCHEDULES[name]).parameters}
+    given.pop("growth", None)
+    for t in range(1, 12):
+        assert names[name](t, 0.3, **given) == SCHEDULES[name](t, 0.3, **given)
+    assert "_check" not in code
+    assert "raise" not in code
+    assert "Number" not in code
+
+
+def test_a_schedule_is_shown_by_its_code(project):
+    page = built_page(project, "schedule cosine")
+    assert page.select_one("pre").text.startswith("def cosine(t, lr, total_steps, final_lr=0.0):")
+
+
 def test_copying_shows_the_command_and_the_very_file_it_writes(project):
     page = built_page(project, "copy adam huber")
     command, text = page.select(".copy-me pre")
@@ -63,9 +84,11 @@ def test_copying_shows_the_command_and_the_very_file_it_writes(project):
     assert text.text.strip() == copying.text(["adam", "huber"]).strip()
 
 
-@pytest.mark.parametrize("directive", ["rule adma", "loss hubber", "copy adma"])
+@pytest.mark.parametrize("directive", ["rule adma", "loss hubber", "copy adma", "schedule cosin"])
 def test_an_unknown_name_is_an_error_of_the_page_with_a_suggestion(project, directive):
-    built_page(project, directive, warnings="adam" if "adma" in directive else "huber")
+    built_page(
+        project, directive, warnings={"adma": "adam", "hubber": "huber", "cosin": "cosine"}[directive.split()[1]]
+    )
 
 
 def test_printed_formulas_and_code_are_not_for_translation(project):

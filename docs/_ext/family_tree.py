@@ -111,7 +111,8 @@ class FamilyTree(SphinxDirective):
         link = addnodes.pending_xref("", reftarget=name.replace("_", "-"), refdoc=self.env.docname, **options)
         self.set_source_info(link)
         link += nodes.Text(name)
-        return nodes.strong("", "", link) if strong else link
+        word = nodes.literal("", "", link)
+        return nodes.strong("", "", word) if strong else word
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

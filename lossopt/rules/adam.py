@@ -140,7 +140,7 @@ def adamax(w, g, t, m, u, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     Notes
     -----
     Equal to torch and optax.
-    The paper has no `eps`; Keras adds it to `u` in the division and not inside the maximum.
+    The paper has no `eps`; Keras (default lr 0.001) adds it to `u` in the division and not inside the maximum.
 
     Extends
     -------
@@ -302,7 +302,7 @@ def radam(w, g, t, m, v, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
 
     Notes
     -----
-    Equal to torch and optax, where `eps` joins the uncorrected root.
+    Equal to torch, where `eps` joins the uncorrected root; optax adds it to the corrected one.
     The paper trusts from 4 gradients on (`radam_paper`).
 
     Extends

@@ -117,8 +117,8 @@ def schedule_free_adamw(w, g, t, d, v, weight_sum, lr=2.5e-3, beta=0.9, beta2=0.
 
     Notes
     -----
-    Equal to the authors' schedulefree, optax and Keras, as long as the rate never falls: they weigh by the largest
-    rate so far, the paper by the rate.
+    Equal to the authors' schedulefree and optax, as long as the rate never falls: they weigh by the largest rate so
+    far, the paper by the rate. Keras weighs every step alike, and so is equal at a constant rate.
     The paper moves the bias correction of `v` into the rate; the authors' code, and so this one, does not.
 
     Extends

@@ -31,6 +31,7 @@ try:
 except ModuleNotFoundError:
     raise ModuleNotFoundError("lossopt.plot needs matplotlib: pip install 'lossopt[plot]'") from None
 
+from .compare import performance_profile
 from .rules import RULES
 from .tensor import Tensor, trace
 
@@ -46,6 +47,7 @@ __all__ = [
     "graph",
     "intervals",
     "paths",
+    "profile",
     "race",
     "sensitivity",
     "styles",
@@ -237,6 +239,43 @@ def intervals(comparison: Comparison, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def profile(scores: Mapping[str, Any], ax: Axes | None = None, *, upto: float = 10.0) -> Axes:
+    """Draw the share of problems on which each rule comes within a factor of the best rule, against that factor.
+
+    Parameters
+    ----------
+    scores : mapping of str to array, shape (P,)
+        What each rule reached on each of P problems, as for `lossopt.compare.performance_profile`.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+    upto : float
+        The largest factor drawn, > 1.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        When `upto` is not above 1, or `performance_profile` refuses the scores.
+    """
+    if not 1 < upto < math.inf:
+        raise ValueError(f"profile: upto must be a number above 1, got {upto}")
+    performance_profile(scores)  # refuses what cannot be drawn
+    reached = np.array(list(scores.values()), np.float64)
+    ratios = reached / np.nanmin(reached, axis=0)
+    factors = np.unique([1.0, *ratios[(ratios > 1) & (ratios < upto)], upto])  # a share rises at one of these
+    shares = performance_profile(scores, factors)
+    ax = _axes(ax)
+    for name, style in styles(scores).items():
+        ax.plot(factors, shares[name], **style, drawstyle="steps-post", label=name)
+    _spread(ax.xaxis, (1.0, upto))
+    ax.set(xlim=(1, upto), ylim=(0, 1.02), xlabel=r"$\tau$", ylabel=r"$\rho(\tau)$")
+    ax.legend()
+    return ax
+
+
 def graph(
     result: Tensor, names: Mapping[str, Tensor] | None = None, ax: Axes | None = None, *, gradients: bool = True
 ) -> Axes:
@@ -314,25 +353,33 @@ class Race:
     """A race of optimizers that plays in a page; `race` makes it.
 
     As the last value of a cell it displays itself: the finished paths and, where scripts run, controls to play, pause
-    and scrub. It starts by itself once it is in view, and never for readers who ask for reduced motion.
+    and scrub. It starts by itself once it is in view, and never for readers who ask for reduced motion. Two panels
+    stand side by side where the page is wide enough, one above the other where it is not, and share one clock.
 
     Parameters
     ----------
-    drawing : str
-        Everything inside the `<svg>` element.
+    panels : tuple of str
+        What each panel shows, as an `<svg>` element; the panels stand side by side in one coordinate system.
+    key : str
+        The names of the runs, below the panels.
     label : str
         What a screen reader says of the picture.
-    height : int
-        Height of the drawing's coordinate system, whose width is 400.
+    width, height : int
+        Size of a panel.
+    rows : int
+        Rows of the key.
     steps : int
         Number of steps of the longest path.
     seconds : float
         How long playing it takes.
     """
 
-    drawing: str
+    panels: tuple[str, ...]
+    key: str
     label: str
+    width: int
     height: int
+    rows: int
     steps: int
     seconds: float
 
@@ -344,17 +391,25 @@ class Race:
         str
             A complete SVG document in ink `INK`.
         """
+        width = max(_WIDTH, (self.width + _BETWEEN) * len(self.panels) - _BETWEEN)
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {self.height}" role="img" '
-            f'aria-label="{escape(self.label)}" color="{INK}" font-family="sans-serif">{self.drawing}</svg>\n'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {self.height + _ROW * self.rows + 8}" '
+            f'role="img" aria-label="{escape(self.label)}" color="{INK}" font-family="sans-serif">'
+            f"{''.join(self.panels)}{self.key}</svg>\n"
         )
 
     def _repr_html_(self) -> str:
+        # Each panel, and the key, is a window on the coordinate system of the still.
+        views = "".join(
+            f'<svg viewBox="{i * (self.width + _BETWEEN)} 0 {self.width} {self.height}">{panel}</svg>'
+            for i, panel in enumerate(self.panels)
+        )
         # The controls stay hidden until the script is there to serve them.
         return (
             f'<div class="lossopt-race" data-steps="{self.steps}" data-seconds="{self.seconds:g}">'
-            f'<svg viewBox="0 0 {_WIDTH} {self.height}" role="img" aria-label="{escape(self.label)}">'
-            f'{self.drawing}</svg><div class="race-controls" hidden><button type="button"></button>'
+            f'<div class="race-picture" role="img" aria-label="{escape(self.label)}">{views}'
+            f'<svg class="race-key" viewBox="0 {self.height} {_WIDTH} {_ROW * self.rows + 8}">{self.key}</svg></div>'
+            f'<div class="race-controls" hidden><button type="button"></button>'
             f'<input type="range" min="0" max="{self.steps}" step="1" value="{self.steps}">'
             f"<output>t = {self.steps}</output></div></div><style>{_CSS}</style><script>{_SCRIPT}</script>"
         )
@@ -370,12 +425,13 @@ def race(landscape: Any, runs: Mapping[str, Any], *, seconds: float = 8.0, label
     ----------
     landscape : Landscape
         Any function of two arrays with `.window`, `.minima` and `.start`.
-    runs : mapping of str to Path or array, shape (steps + 1, 2)
-        The points each run went through, by the optimizer's name.
+    runs : mapping of str to Path or array, shape (steps + 1, 2), or mapping of str to such mappings
+        The points each run went through, by the optimizer's name. Several groups of runs, such as
+        `{"lr*": tuned, "lr": untuned}`, race in panels side by side, with the group's name in the panel's corner.
     seconds : float
         How long playing it takes, > 0.
     label : str, optional
-        What a screen reader says; by default the landscape's name and the optimizers'.
+        What a screen reader says; by default the landscape's name, the groups' and the optimizers'.
 
     Returns
     -------
@@ -385,50 +441,66 @@ def race(landscape: Any, runs: Mapping[str, Any], *, seconds: float = 8.0, label
     Raises
     ------
     ValueError
-        When there is nothing to race, a run is not a path in the plane, or `seconds` is not positive.
+        When there is nothing to race, a run is not a path in the plane, runs and groups of runs are mixed, or `seconds`
+        is not positive.
     """
-    if not runs:
+    grouped = {isinstance(run, Mapping) for run in runs.values()}
+    if len(grouped) > 1:
+        raise ValueError("race: runs mixes paths and groups of paths")
+    groups: dict[str, Mapping[str, Any]] = dict(runs) if grouped == {True} else {"": runs}
+    if not all(groups.values()):
         raise ValueError("race: runs is empty, at least one path is needed")
     if not seconds > 0:
         raise ValueError(f"race: seconds must be > 0, got {seconds}")
+    width = _WIDTH if len(groups) == 1 else _NARROW
     (x0, x1), (y0, y1) = landscape.window
-    field = round(min(max(_WIDTH * (y1 - y0) / (x1 - x0), 0.5 * _WIDTH), 0.85 * _WIDTH))
-    scale = np.array([_WIDTH / (x1 - x0), -field / (y1 - y0)])
+    height = round(min(max(width * (y1 - y0) / (x1 - x0), 0.5 * width), 0.85 * width))
+    scale = np.array([width / (x1 - x0), -height / (y1 - y0)])
 
     def place(points: Any) -> Array:
         pixels: Array = (np.asarray(points, float) - (x0, y1)) * scale
         return pixels
 
-    trails = {name: place(_points(name, run, landscape.window)) for name, run in runs.items()}
-    looks = styles(runs)
-    rows = math.ceil(len(runs) / _COLUMNS)
-    name = getattr(landscape, "name", "landscape")
-    drawing = [
-        # An inner svg cuts off what leaves the window, without an id that a second player on the page could share.
-        f'<svg width="{_WIDTH}" height="{field}" fill="none" stroke-linejoin="round">',
+    looks = styles(dict.fromkeys(name for group in groups.values() for name in group))
+    ground = (
         f'<path d="{_contour_path(landscape, place)}" transform="scale(.1)" stroke="currentColor" '
-        f'stroke-opacity=".3" stroke-width="7"/>',
-        *(_star(place(minimum[:2])) for minimum in landscape.minima),
-        *(_trail(trails[name], look) for name, look in looks.items()),
-        *(_dot(trails[name][-1], look) for name, look in looks.items()),
-        _corner((x0, y0), 4, field - 5, "start"),
-        _corner((x1, y1), _WIDTH - 4, 12, "end"),
-        "</svg>",
-        f'<rect x=".5" y=".5" width="{_WIDTH - 1}" height="{field - 1}" fill="none" stroke="currentColor" '
-        f'stroke-opacity=".4"/>',
-        *(_key(i, field + 18, name, look) for i, (name, look) in enumerate(looks.items())),
+        f'stroke-opacity=".3" stroke-width="7"/>' + "".join(_star(place(minimum[:2])) for minimum in landscape.minima)
+    )
+    trails = [
+        {name: place(_points(name, run, landscape.window)) for name, run in group.items()} for group in groups.values()
     ]
+    panels = [
+        # A svg cuts off what leaves it, without an id that a second player on the page could share.
+        f'<svg x="{i * (width + _BETWEEN)}" width="{width}" height="{height}" fill="none" stroke-linejoin="round">'
+        f"{ground}{''.join(_trail(trail, looks[name]) for name, trail in panel.items())}"
+        f"{''.join(_dot(trail[-1], looks[name]) for name, trail in panel.items())}"
+        f"{_corner(f'({x0:g}, {y0:g})', 4, height - 5, 'start')}{_corner(f'({x1:g}, {y1:g})', width - 4, 12, 'end')}"
+        f"{_corner(group, 6, 16, 'start', 13) if group else ''}"
+        f'<rect x=".5" y=".5" width="{width - 1}" height="{height - 1}" stroke="currentColor" stroke-opacity=".4"/>'
+        "</svg>"
+        for i, (group, panel) in enumerate(zip(groups, trails, strict=True))
+    ]
+    columns = 3 if max(map(len, looks)) <= _NAME else 2
+    name = ", ".join(filter(None, (getattr(landscape, "name", "landscape"), *groups)))
     return Race(
-        drawing="".join(drawing),
-        label=label or f"{name}: {', '.join(runs)}",
-        height=field + 8 + 18 * rows,
-        steps=max(len(trail) for trail in trails.values()) - 1,
+        panels=tuple(panels),
+        key="".join(_key(i, columns, height + 18, name, look) for i, (name, look) in enumerate(looks.items())),
+        label=label or f"{name}: {', '.join(looks)}",
+        width=width,
+        height=height,
+        rows=math.ceil(len(looks) / columns),
+        steps=max(len(trail) for panel in trails for trail in panel.values()) - 1,
         seconds=seconds,
     )
 
 
+# The drawing of a race, in pixels: a panel alone and beside another, the gap between, a row of the key, and how many
+# letters of a name a third of its width holds.
 _WIDTH = 400
-_COLUMNS = 3
+_NARROW = 300
+_BETWEEN = 10
+_ROW = 18
+_NAME = 15
 
 
 # The drawing of a graph, in points: letters, lines and gaps.
@@ -662,10 +734,10 @@ def _dot(point: Array, look: Mapping[str, Any]) -> str:
     return f'<circle class="race-dot" cx="{x:g}" cy="{y:g}" r="4.5" fill="{look["color"]}" stroke="currentColor"/>'
 
 
-def _corner(point: tuple[float, float], x: float, y: float, anchor: str) -> str:
+def _corner(text: str, x: float, y: float, anchor: str, size: int = 9) -> str:
     return (
-        f'<text x="{x}" y="{y}" font-size="9" text-anchor="{anchor}" fill="currentColor" fill-opacity=".7">'
-        f"({point[0]:g}, {point[1]:g})</text>"
+        f'<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}" fill="currentColor" fill-opacity=".7">'
+        f"{escape(text)}</text>"
     )
 
 
@@ -679,8 +751,8 @@ def _star(centre: Array) -> str:
     return f'<polygon points="{_pairs(centre + rays)}" fill="currentColor"/>'
 
 
-def _key(i: int, top: int, name: str, look: Mapping[str, Any]) -> str:
-    x, y = i % _COLUMNS * (_WIDTH // _COLUMNS), top + 18 * (i // _COLUMNS)
+def _key(i: int, columns: int, top: int, name: str, look: Mapping[str, Any]) -> str:
+    x, y = i % columns * (_WIDTH // columns), top + _ROW * (i // columns)
     return (
         f'<path d="M{x + 4},{y - 4}h20" stroke="{look["color"]}" stroke-width="3"{_dash(look)}/>'
         f'<text x="{x + 28}" y="{y}" font-size="11" fill="currentColor">{escape(name)}</text>'
@@ -688,9 +760,11 @@ def _key(i: int, top: int, name: str, look: Mapping[str, Any]) -> str:
 
 
 _CSS = """
-.lossopt-race{max-width:36rem;margin:1rem auto}
-.lossopt-race>svg{display:block;width:100%;height:auto}
-.race-controls{display:flex;align-items:center;gap:.6rem;margin-top:.4rem}
+.lossopt-race{max-width:44rem;margin:1rem auto}
+.race-picture{display:flex;flex-wrap:wrap;gap:.5rem 1rem;justify-content:center}
+.race-picture>svg{display:block;flex:1 1 16rem;min-width:0;max-width:36rem;height:auto}
+.race-picture>.race-key{flex:0 1 36rem}
+.race-controls{display:flex;align-items:center;gap:.6rem;max-width:36rem;margin:.4rem auto 0}
 .race-controls[hidden]{display:none}
 .race-controls button{width:2.6rem;height:2.2rem;padding:.3rem;border:1px solid;border-radius:.3rem;background:none;
 color:inherit;cursor:pointer}

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -216,6 +217,30 @@ def test_intervals_are_drawn_best_on_top_and_only_where_they_are_finite():
     assert centres == [(3.0, 0.0), (8.5, 0.0), (1.5, 1.0)]  # adam diverged once at its default rate
 
 
+def test_a_profile_is_drawn_as_steps_that_rise_where_a_rule_comes_within_the_factor():
+    scores = {"sgd": [1.0, 30.0, 0.2, 5.0], "adam": [2.0, 10.0, 0.2, np.inf]}
+
+    ax = plot.profile(scores, upto=8)
+
+    sgd, adam = ax.lines
+    np.testing.assert_allclose(sgd.get_xydata(), [[1, 0.75], [2, 0.75], [3, 1], [8, 1]])
+    np.testing.assert_allclose(adam.get_xydata(), [[1, 0.5], [2, 0.75], [3, 0.75], [8, 0.75]])
+    assert {line.get_drawstyle() for line in ax.lines} == {"steps-post"}
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["sgd", "adam"]
+    assert (ax.get_xscale(), ax.get_xlim()) == ("log", (1, 8))
+
+
+@pytest.mark.parametrize(
+    ("scores", "upto", "message"),
+    [({"sgd": [1.0]}, 1.0, "profile: upto must be a number above 1, got 1"), ({"sgd": [0.0]}, 2.0, "must be positive")],
+)
+def test_a_profile_that_cannot_be_drawn_is_refused_before_there_is_a_figure(scores, upto, message):
+    before = plt.get_fignums()
+    with pytest.raises(ValueError, match=message):
+        plot.profile(scores, upto=upto)
+    assert plt.get_fignums() == before
+
+
 def test_positive_scores_lie_on_a_logarithmic_axis_with_ticks_between_the_powers_of_ten():
     figure, ax = plt.subplots()
     ax.plot([1, 2], [4.0, 90.0])
@@ -399,8 +424,82 @@ def test_the_still_is_a_drawing_of_its_own_with_names_and_label():
     assert "<script" not in still
 
 
+def two_groups(landscape, steps=120):
+    """The runs of eight rules, twice: the second group is slower and has one rule less."""
+    names = list(RULES)[:8]
+    fast = {name: descent(landscape, 0.002 * (i + 1), steps) for i, name in enumerate(names)}
+    slow = {name: descent(landscape, 0.0002 * (i + 1), steps // 2) for i, name in enumerate(names[:7])}
+    return {"lr*": fast, "lr": slow}
+
+
+def test_groups_of_runs_race_in_panels_with_one_key_and_one_clock():
+    landscape = LANDSCAPES["booth"]
+    groups = two_groups(landscape)
+    html = plot.race(landscape, groups)._repr_html_()
+
+    picture = html.split('<div class="race-controls"')[0]
+    views = re.findall(r'<svg(?: class="(.*?)")? viewBox="(.*?)">', picture)
+    # Panels are 300 x 255 with 10 between; the key has four rows.
+    assert views == [("", "0 0 300 255"), ("", "310 0 300 255"), ("race-key", "0 255 400 80")]
+    first, second, key = re.split(r"<svg[^>]* viewBox", picture)[1:]
+    for group, panel in zip(groups, (first, second), strict=True):
+        assert f">{group}</text>" in panel
+        trails = re.findall(r'<polyline class="race-trail" points="([^"]*)"', panel)
+        assert [len(trail.split()) for trail in trails] == [len(points) for points in groups[group].values()]
+        assert panel.count('class="race-dot"') == len(trails)
+        drawn = np.array([[float(v) for v in point.split(",")] for point in trails[-1].split()])
+        points = list(groups[group].values())[-1]
+        np.testing.assert_allclose(drawn, (points - (-10, 10)) * (15, -12.75), atol=0.051)
+    assert re.findall(r"<text[^>]*>(.*?)</text>", key) == list(groups["lr*"])
+    assert html.count('type="range"') == 1
+    assert 'data-steps="120"' in html
+    assert 'aria-label="booth, lr*, lr: sgd, ' in picture
+
+
+def test_the_still_of_two_groups_holds_both_panels_and_the_key():
+    landscape = LANDSCAPES["booth"]
+    groups = two_groups(landscape)
+    root = ET.fromstring(plot.race(landscape, groups).still())
+
+    assert root.get("viewBox") == "0 0 610 335"
+    panels = root.findall(f"{SVG}svg")
+    assert [panel.get("x") for panel in panels] == ["0", "310"]
+    assert [len(panel.findall(f"{SVG}polyline")) for panel in panels] == [8, 7]
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    assert {"lr*", "lr", "(10, 10)"} < set(texts)
+    assert texts[-8:] == list(groups["lr*"])
+
+
+# Rastrigin's hundred wells have more contour lines than two panels should hold.
+@pytest.mark.parametrize("name", sorted(set(LANDSCAPES) - {"rastrigin"}))
+def test_two_groups_of_eight_runs_make_a_small_race_in_less_than_a_second(name):
+    landscape = LANDSCAPES[name]
+    began = time.process_time()
+    html = plot.race(landscape, two_groups(landscape, steps=150))._repr_html_()
+
+    assert time.process_time() - began < 1
+    assert len(html.encode()) < 100_000
+
+
+def test_long_names_get_a_wider_column_of_the_key():
+    points = descent(LANDSCAPES["booth"])
+
+    def columns(*names):
+        root = ET.fromstring(plot.race(LANDSCAPES["booth"], dict.fromkeys(names, points)).still())
+        return len({text.get("x") for text in root.findall(f"{SVG}text")})
+
+    assert columns("sgd", "adam", "nadam", "lion") == 3
+    assert columns("sgd", "adam", "nadam", "schedule_free_adamw") == 2
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"), [({"runs": {}}, "runs is empty"), ({"seconds": 0}, "seconds must be > 0, got 0")]
+    ("arguments", "message"),
+    [
+        ({"runs": {}}, "runs is empty"),
+        ({"runs": {"lr*": {"sgd": np.zeros((5, 2))}, "lr": {}}}, "runs is empty"),
+        ({"runs": {"lr*": {"sgd": np.zeros((5, 2))}, "sgd": np.zeros((5, 2))}}, "runs mixes paths and groups of paths"),
+        ({"seconds": 0}, "seconds must be > 0, got 0"),
+    ],
 )
 def test_a_race_without_runs_or_time_is_refused(arguments, message):
     landscape = LANDSCAPES["booth"]
@@ -436,16 +535,18 @@ def race_page(chromium, tmp_path):
     """Return a function that opens a page with two players, the second far below the first, from a file."""
     contexts = []
 
-    def page(lang="en", **options):
+    def page(lang="en", groups=None, width=600, **options):
         landscape = LANDSCAPES["booth"]
         players = [
             plot.race(landscape, {"sgd": descent(landscape, rate), "adam": descent(landscape, 0.02)}, seconds=seconds)
             for rate, seconds in ((0.01, 2.5), (0.03, 600.0))
         ]
+        if groups:
+            players = [plot.race(landscape, groups)]
         gap = '<div style="height:3000px"></div>'
         body = gap.join(player._repr_html_() for player in players)
         (tmp_path / "race.html").write_text(f'<!doctype html><html lang="{lang}"><meta charset="utf-8">{body}</html>')
-        context = chromium.new_context(viewport={"width": 600, "height": 700}, **options)
+        context = chromium.new_context(viewport={"width": width, "height": 700}, **options)
         contexts.append(context)
         opened = context.new_page()
         opened.seen = []
@@ -546,3 +647,36 @@ def test_a_race_takes_the_colour_of_the_text_around_it(race_page):
 
     inks = "[...document.querySelectorAll('.lossopt-race svg text')].map(text => getComputedStyle(text).fill)"
     assert set(page.evaluate(inks)) == {"rgb(1, 200, 3)"}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "beside"), [(760, True), (390, False)])
+def test_two_panels_stand_side_by_side_only_where_there_is_room(race_page, width, beside):
+    page = race_page(groups=two_groups(LANDSCAPES["booth"]), width=width, reduced_motion="reduce")
+
+    first, second, key = [view.bounding_box() for view in page.locator(".race-picture > svg").all()]
+    assert (first["y"] == second["y"]) == beside
+    assert first["width"] == second["width"] >= 300
+    assert key["y"] > second["y"] + second["height"]
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.browser
+def test_one_slider_moves_both_panels_and_print_finishes_them(race_page):
+    groups = two_groups(LANDSCAPES["booth"])
+    page = race_page(groups=groups, reduced_motion="reduce")
+    ends = """[...document.querySelectorAll('.race-trail')].map((trail, i) => {
+        const points = trail.getAttribute('points').split(' '), dot = document.querySelectorAll('.race-dot')[i];
+        return [points.length, points.at(-1) === dot.getAttribute('cx') + ',' + dot.getAttribute('cy')];
+    })"""
+
+    page.get_by_role("slider").focus()
+    page.keyboard.press("Home")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert page.evaluate(ends) == [[7, True]] * 15  # steps 0 to 5, and the runner itself
+
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("output").text_content() == "t = 120"
+    assert page.evaluate(ends) == [[len(run) + 1, True] for group in groups.values() for run in group.values()]
+    assert page.seen == [page.url]

@@ -40,6 +40,7 @@ __all__ = [
     "compare",
     "estimate",
     "log_grid",
+    "performance_profile",
 ]
 
 Floats = NDArray[np.float64]
@@ -543,6 +544,60 @@ def estimate(samples: Any, level: float = 0.95) -> Estimate:
     mean = float(samples.mean())
     half = _student(level, len(samples) - 1) * float(samples.std(ddof=1)) / math.sqrt(len(samples))
     return Estimate(mean, mean - half, mean + half)
+
+
+def performance_profile(scores: Mapping[str, ArrayLike], factors: ArrayLike = 1.0) -> dict[str, Floats]:
+    """Return the share of problems on which each rule comes within a factor of the best rule.
+
+    Parameters
+    ----------
+    scores : mapping of str to array, shape (P,)
+        What each rule reached on each of P problems, by its name: positive, the lower the better, and not finite where
+        it failed. Only scores of one problem are compared with each other, so each problem may have its own unit.
+    factors : float or array, shape (F,)
+        How many times the best score of a problem may be reached, each >= 1.
+
+    Returns
+    -------
+    dict of str to float64 array
+        Shares between 0 and 1, in the shape of `factors`; at factor 1 the share of problems on which a rule is the
+        best, where equal scores count for each.
+
+    Raises
+    ------
+    ValueError
+        When there are no rules, the rules have different numbers of problems, a factor is below 1, a score is not
+        positive, or all rules failed on a problem.
+
+    Source
+    ------
+    Dolan and More, Benchmarking optimization software with performance profiles, Mathematical Programming 91 (2002),
+    201-213, https://doi.org/10.1007/s101070100263.
+
+    Examples
+    --------
+    >>> profile = performance_profile({"sgd": [1.0, 8.0], "adam": [3.0, 2.0]}, [1, 3, 4])
+    >>> profile["adam"].tolist()
+    [0.5, 1.0, 1.0]
+    """
+    if not scores:
+        raise ValueError("performance_profile: scores is empty, at least one rule is needed")
+    reached = {name: np.asarray(values, np.float64) for name, values in scores.items()}
+    shapes = {name: values.shape for name, values in reached.items()}
+    if len(set(shapes.values())) > 1 or any(len(shape) != 1 or shape == (0,) for shape in shapes.values()):
+        found = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
+        raise ValueError(f"performance_profile: every rule needs one score a problem, but {found}")
+    within = np.asarray(factors, np.float64)
+    if not (within >= 1).all():
+        raise ValueError(f"performance_profile: a factor must be >= 1, got {within}")
+    for name, values in reached.items():
+        if (values <= 0).any():
+            raise ValueError(f"performance_profile: scores must be positive, but {name} has {values.min():.4g}")
+    reached = {name: np.where(np.isfinite(values), values, np.inf) for name, values in reached.items()}
+    best = np.min(list(reached.values()), axis=0)
+    if not np.isfinite(best).all():
+        raise ValueError(f"performance_profile: every rule failed on problem {int(np.isinf(best).argmax())}")
+    return {name: (values / best <= within[..., None]).mean(axis=-1) for name, values in reached.items()}
 
 
 def _describe(rule: str | Rule | Callable[..., Any]) -> Rule:

@@ -90,6 +90,7 @@ class Classifier:
 
     A seed decides where a run starts and in which order it sees the training data; the data are the same for all.
     All parameters are stepped by the one rule, so a rule for matrices alone needs a network without biases.
+    It is measured at the weights that it trains; those of a schedule-free rule are not its average.
 
     Parameters
     ----------

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from lossopt import compare as module
-from lossopt.compare import Comparison, EdgeError, Result, Table, best_rate, compare, estimate, log_grid
+from lossopt.compare import (
+    Comparison,
+    EdgeError,
+    Result,
+    Table,
+    best_rate,
+    compare,
+    estimate,
+    log_grid,
+    performance_profile,
+)
 
 
 def steady(w, g, t, lr=0.5):
@@ -343,3 +353,58 @@ def test_a_best_rate_needs_a_finite_score_for_some_rate_and_one_score_for_each()
         best_rate("mine", GRID, [np.nan] * 5)
     with pytest.raises(ValueError, match=r"mine needs one score a rate, got shapes \(4,\) and \(5,\)"):
         best_rate("mine", GRID, [1, 2, 3, 4])
+
+
+# Performance profiles ---------------------------------------------------------------------------------------
+
+
+def test_a_profile_counts_the_problems_on_which_a_rule_comes_within_a_factor_of_the_best():
+    scores = {"a": [1.0, 30.0, 0.2, 5.0], "b": [2.0, 10.0, 0.2, np.inf], "c": [4.0, 20.0, 0.3, np.nan]}
+
+    profile = performance_profile(scores, [1, 2, 3, 4, 1e9])
+
+    assert list(profile) == ["a", "b", "c"]
+    # Ratios: a 1, 3, 1, 1; b 2, 1, 1, failed; c 4, 2, 1.5, failed.
+    np.testing.assert_array_equal(profile["a"], [0.75, 0.75, 1, 1, 1])
+    np.testing.assert_array_equal(profile["b"], [0.5, 0.75, 0.75, 0.75, 0.75])
+    np.testing.assert_array_equal(profile["c"], [0, 0.5, 0.5, 0.75, 0.75])
+
+
+def test_a_profile_has_the_shape_of_its_factors_and_begins_with_the_share_of_firsts():
+    scores = {"a": [1.0, 3.0, 3.0], "b": [2.0, 1.0, 3.0]}
+
+    assert {name: float(share) for name, share in performance_profile(scores).items()} == {"a": 2 / 3, "b": 2 / 3}
+    assert performance_profile(scores, np.ones((2, 4)))["a"].shape == (2, 4)
+
+
+def test_the_unit_of_a_problem_is_of_no_concern_to_a_profile():
+    rng = np.random.default_rng(0)
+    scores, unit = rng.lognormal(size=(3, 50)), 2.0 ** rng.integers(-60, 60, size=50)
+    factors = np.linspace(1, 5, 9)
+
+    before = performance_profile(dict(zip("abc", scores, strict=True)), factors)
+    after = performance_profile(dict(zip("abc", scores * unit, strict=True)), factors)
+
+    for name, share in before.items():
+        np.testing.assert_array_equal(share, after[name])
+        assert (np.diff(share) >= 0).all()
+    assert sum(share[0] for share in before.values()) == pytest.approx(1)  # one first a problem: no ties here
+
+
+@pytest.mark.parametrize(
+    ("scores", "factors", "message"),
+    [
+        ({}, 1, "scores is empty"),
+        ({"a": [1.0, 2.0], "b": [1.0]}, 1, r"one score a problem, but a has shape \(2,\), b has shape \(1,\)"),
+        ({"a": [[1.0, 2.0]]}, 1, r"a has shape \(1, 2\)"),
+        ({"a": []}, 1, r"a has shape \(0,\)"),
+        ({"a": [1.0], "b": [0.0]}, 1, "scores must be positive, but b has 0"),
+        ({"a": [1.0, -2.0]}, 1, "scores must be positive, but a has -2"),
+        ({"a": [1.0]}, [2, 0.5], "a factor must be >= 1, got"),
+        ({"a": [1.0]}, math.nan, "a factor must be >= 1, got nan"),
+        ({"a": [1.0, np.nan], "b": [2.0, np.inf]}, 1, "every rule failed on problem 1"),
+    ],
+)
+def test_scores_without_a_profile_are_refused(scores, factors, message):
+    with pytest.raises(ValueError, match=f"performance_profile: .*{message}"):
+        performance_profile(scores, factors)

@@ -6,7 +6,8 @@ from ..primitives import eigh, matrices_only, maximum, norm, qr, transposed
 def newton_schulz(x, eps):
     """Pull all singular values of a matrix towards 1, so that little more than its directions remain.
 
-    Five steps of a polynomial that is steep at 0 and never settles: they end between about 0.7 and 1.2.
+    Five steps of a polynomial that is steep at 0 and never settles: a singular value of at least a five-hundredth of
+    the matrix's length ends between about 0.7 and 1.2, a smaller one below.
 
     Parameters
     ----------

@@ -411,7 +411,8 @@ class Race:
             f'<svg class="race-key" viewBox="0 {self.height} {_WIDTH} {_ROW * self.rows + 8}">{self.key}</svg></div>'
             f'<div class="race-controls" hidden><button type="button"></button>'
             f'<input type="range" min="0" max="{self.steps}" step="1" value="{self.steps}">'
-            f"<output>t = {self.steps}</output></div></div><style>{_CSS}</style><script>{_SCRIPT}</script>"
+            f'<output aria-live="off">t = {self.steps}</output></div></div>'
+            f"<style>{_CSS}</style><script>{_SCRIPT}</script>"
         )
 
     def __repr__(self) -> str:
@@ -499,8 +500,8 @@ def race(landscape: Any, runs: Mapping[str, Any], *, seconds: float = 8.0, label
 _WIDTH = 400
 _NARROW = 300
 _BETWEEN = 10
-_ROW = 18
-_NAME = 15
+_ROW = 20
+_NAME = 12
 
 
 # The drawing of a graph, in points: letters, lines and gaps.
@@ -731,10 +732,18 @@ def _trail(points: Array, look: Mapping[str, Any]) -> str:
 
 def _dot(point: Array, look: Mapping[str, Any]) -> str:
     x, y = _tenths(point)
-    return f'<circle class="race-dot" cx="{x:g}" cy="{y:g}" r="4.5" fill="{look["color"]}" stroke="currentColor"/>'
+    return f'<circle class="race-dot" cx="{x:g}" cy="{y:g}"{_face(look)}/>'
 
 
-def _corner(text: str, x: float, y: float, anchor: str, size: int = 9) -> str:
+def _face(look: Mapping[str, Any]) -> str:
+    # Two lines of one colour differ in their dash; their dots differ too: full, filled with ink, or hollow.
+    place = _DASHES.index(look["dashes"])
+    if place == 0:
+        return f' r="4.5" fill="{look["color"]}" stroke="currentColor"'
+    return f' r="3.8" fill="{"currentColor" if place == 1 else "none"}" stroke="{look["color"]}" stroke-width="2.4"'
+
+
+def _corner(text: str, x: float, y: float, anchor: str, size: int = 10) -> str:
     return (
         f'<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}" fill="currentColor" fill-opacity=".7">'
         f"{escape(text)}</text>"
@@ -754,8 +763,9 @@ def _star(centre: Array) -> str:
 def _key(i: int, columns: int, top: int, name: str, look: Mapping[str, Any]) -> str:
     x, y = i % columns * (_WIDTH // columns), top + _ROW * (i // columns)
     return (
-        f'<path d="M{x + 4},{y - 4}h20" stroke="{look["color"]}" stroke-width="3"{_dash(look)}/>'
-        f'<text x="{x + 28}" y="{y}" font-size="11" fill="currentColor">{escape(name)}</text>'
+        f'<path d="M{x},{y - 4}h22" stroke="{look["color"]}" stroke-width="3"{_dash(look)}/>'
+        f'<circle cx="{x + 22}" cy="{y - 4}"{_face(look)}/>'
+        f'<text x="{x + 31}" y="{y}" font-size="13" fill="currentColor">{escape(name)}</text>'
     )
 
 
@@ -763,7 +773,7 @@ _CSS = """
 .lossopt-race{max-width:44rem;margin:1rem auto}
 .race-picture{display:flex;flex-wrap:wrap;gap:.5rem 1rem;justify-content:center}
 .race-picture>svg{display:block;flex:1 1 16rem;min-width:0;max-width:36rem;height:auto}
-.race-picture>.race-key{flex:0 1 36rem}
+.race-picture>.race-key{flex:0 1 30rem}
 .race-controls{display:flex;align-items:center;gap:.6rem;max-width:36rem;margin:.4rem auto 0}
 .race-controls[hidden]{display:none}
 .race-controls button{width:2.6rem;height:2.2rem;padding:.3rem;border:1px solid;border-radius:.3rem;background:none;
@@ -771,8 +781,11 @@ color:inherit;cursor:pointer}
 .race-controls button svg{width:1.1rem;height:1.1rem;margin:auto}
 .race-controls input{flex:1;min-width:4rem;height:2.2rem;accent-color:currentColor}
 .race-controls output{min-width:5.5em;text-align:right;font-variant-numeric:tabular-nums}
-@media print{.race-controls{display:none}}
-"""
+@media print{
+.race-controls{display:none}
+.lossopt-race{break-inside:avoid;color:INK;background:#fff}
+}
+""".replace("INK", INK)
 
 _SCRIPT = """
 (function(){

@@ -440,7 +440,7 @@ def test_groups_of_runs_race_in_panels_with_one_key_and_one_clock():
     picture = html.split('<div class="race-controls"')[0]
     views = re.findall(r'<svg(?: class="(.*?)")? viewBox="(.*?)">', picture)
     # Panels are 300 x 255 with 10 between; the key has four rows.
-    assert views == [("", "0 0 300 255"), ("", "310 0 300 255"), ("race-key", "0 255 400 80")]
+    assert views == [("", "0 0 300 255"), ("", "310 0 300 255"), ("race-key", "0 255 400 88")]
     first, second, key = re.split(r"<svg[^>]* viewBox", picture)[1:]
     for group, panel in zip(groups, (first, second), strict=True):
         assert f">{group}</text>" in panel
@@ -461,7 +461,7 @@ def test_the_still_of_two_groups_holds_both_panels_and_the_key():
     groups = two_groups(landscape)
     root = ET.fromstring(plot.race(landscape, groups).still())
 
-    assert root.get("viewBox") == "0 0 610 335"
+    assert root.get("viewBox") == "0 0 610 343"
     panels = root.findall(f"{SVG}svg")
     assert [panel.get("x") for panel in panels] == ["0", "310"]
     assert [len(panel.findall(f"{SVG}polyline")) for panel in panels] == [8, 7]
@@ -490,6 +490,20 @@ def test_long_names_get_a_wider_column_of_the_key():
 
     assert columns("sgd", "adam", "nadam", "lion") == 3
     assert columns("sgd", "adam", "nadam", "schedule_free_adamw") == 2
+
+
+def test_no_two_rules_of_a_race_have_the_same_dot_and_the_key_shows_them():
+    points = descent(LANDSCAPES["booth"])
+    names = ["momentum", "nadam", "sgd", "adamax", "lamb", "adam", "adabelief", "nesterov", "lars", "lion"]
+    root = ET.fromstring(plot.race(LANDSCAPES["booth"], dict.fromkeys(names, points)).still())
+
+    faces = [
+        tuple(circle.get(key) for key in ("r", "fill", "stroke", "stroke-width"))
+        for circle in root.iter(f"{SVG}circle")
+    ]
+    in_panel, in_key = faces[: len(names)], faces[len(names) :]
+    assert in_panel == in_key
+    assert len(set(in_panel)) == len(names)
 
 
 @pytest.mark.parametrize(
@@ -680,3 +694,24 @@ def test_one_slider_moves_both_panels_and_print_finishes_them(race_page):
     assert page.locator("output").text_content() == "t = 120"
     assert page.evaluate(ends) == [[len(run) + 1, True] for group in groups.values() for run in group.values()]
     assert page.seen == [page.url]
+
+
+@pytest.mark.browser
+def test_a_dark_page_prints_its_race_in_ink_on_one_sheet_and_without_controls(race_page):
+    page = race_page(reduced_motion="reduce")
+    page.evaluate("document.documentElement.style.color = '#fff'")
+    page.emulate_media(media="print")
+
+    race = page.locator(".lossopt-race").first
+    red, green, blue = (int(plot.INK[i : i + 2], 16) for i in (1, 3, 5))
+    ink = race.locator("svg text").first.evaluate("text => getComputedStyle(text).fill")
+    assert ink == f"rgb({red}, {green}, {blue})"
+    assert race.evaluate("race => getComputedStyle(race).breakInside") == "avoid"
+    assert not race.locator(".race-controls").is_visible()
+
+
+@pytest.mark.browser
+def test_a_playing_race_does_not_read_every_step_aloud(race_page):
+    output = race_page(reduced_motion="reduce").locator(".lossopt-race output").first
+
+    assert output.get_attribute("aria-live") == "off"  # an output is announced at each change unless it says so

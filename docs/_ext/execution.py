@@ -57,6 +57,7 @@ def kernel_environment(folder: Path) -> dict[str, str]:
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "PYTHONHASHSEED": "0",
         "OMP_NUM_THREADS": "1",
+        "TQDM_DISABLE": "1",  # on a busy machine a long descent would print its progress into the page
     }
 
 

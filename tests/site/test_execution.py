@@ -71,6 +71,11 @@ def test_a_warning_a_reader_would_see_fails_the_page(project, warning):
         project({"index.md": page(warning)}, extensions=EXTENSIONS)
 
 
+def test_work_that_turns_out_to_be_long_prints_no_progress_into_the_page(project):
+    bar = "from tqdm import tqdm; print(tqdm(range(3)).disable)"
+    assert "True" in project({"index.md": page(bar)}, extensions=EXTENSIONS).text("index.html")
+
+
 def test_a_page_reads_no_file_of_its_neighbours(project):
     files = {"index.md": page("import os; print(os.listdir('.'))"), "data.txt": "1"}
     assert "data.txt" not in project(files, extensions=EXTENSIONS).text("index.html")

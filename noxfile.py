@@ -83,6 +83,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fashion(session: nox.Session) -> None:
+    """Compare ten rules on Fashion-MNIST and save the results to lossopt/recorded (about a quarter of an hour)."""
+    install(session, "-e", ".")
+    session.run("python", "benchmarks/fashion.py", *session.posargs)
+
+
+@nox.session(default=False)
 def linkcheck(session: nox.Session) -> None:
     """Ask every link of the site whether it still answers (needs a network)."""
     install(session, "-e", f".{EVERYTHING}", "--group", "docs")

@@ -6,6 +6,7 @@ grids or of tuning.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -230,7 +231,7 @@ class LinearModel:
             When `batch` does not divide the number of training examples.
         """
         different, of_run = np.unique(seeds, return_inverse=True)
-        data = [self.draw(np.random.default_rng(seed)) for seed in different]
+        data = [_drawn(self.draw, int(seed)) for seed in different]
         x, y = _stacked(part.train for part in data)
         examples, features = x.shape[1:]
         if examples % self.batch:
@@ -328,6 +329,12 @@ def sparse_logistic(features: int = 200, examples: int = 4000, batch: int = 4) -
         return Data(some(rng, examples), some(rng, 500), some(rng, 1500))
 
     return LinearModel("sparse logistic", draw, binary_cross_entropy_with_logits, batch)
+
+
+@functools.lru_cache(maxsize=16)
+def _drawn(draw: Callable[[np.random.Generator], Data], seed: int) -> Data:
+    """Return a seed's data, kept for the next rule, which meets the same seeds."""
+    return draw(np.random.default_rng(seed))
 
 
 def _stacked(parts: Iterable[Examples]) -> tuple[Floats, Floats]:

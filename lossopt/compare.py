@@ -555,7 +555,7 @@ def performance_profile(scores: Mapping[str, ArrayLike], factors: ArrayLike = 1.
         What each rule reached on each of P problems, by its name: positive, the lower the better, and not finite where
         it failed. Only scores of one problem are compared with each other, so each problem may have its own unit.
     factors : float or array, shape (F,)
-        How many times the best score of a problem may be reached, each >= 1.
+        The largest multiple of a problem's best score that still counts, each >= 1.
 
     Returns
     -------

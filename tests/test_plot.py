@@ -218,13 +218,14 @@ def test_intervals_are_drawn_best_on_top_and_only_where_they_are_finite():
 
 
 def test_a_profile_is_drawn_as_steps_that_rise_where_a_rule_comes_within_the_factor():
-    scores = {"sgd": [1.0, 30.0, 0.2, 5.0], "adam": [2.0, 10.0, 0.2, np.inf]}
+    scores = {"sgd": [1.0, 30.0, 0.2, 5.0, np.nan], "adam": [2.0, 10.0, 0.2, 39.5, 4.0]}
 
     ax = plot.profile(scores, upto=8)
 
     sgd, adam = ax.lines
-    np.testing.assert_allclose(sgd.get_xydata(), [[1, 0.75], [2, 0.75], [3, 1], [8, 1]])
-    np.testing.assert_allclose(adam.get_xydata(), [[1, 0.5], [2, 0.75], [3, 0.75], [8, 0.75]])
+    np.testing.assert_allclose(sgd.get_xydata(), [[1, 0.6], [2, 0.6], [3, 0.8], [7.9, 0.8], [8, 0.8]])
+    np.testing.assert_allclose(adam.get_xydata(), [[1, 0.6], [2, 0.8], [3, 0.8], [7.9, 1], [8, 1]])
+    assert ax.get_ylim()[0] == 0
     assert {line.get_drawstyle() for line in ax.lines} == {"steps-post"}
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["sgd", "adam"]
     assert (ax.get_xscale(), ax.get_xlim()) == ("log", (1, 8))
@@ -232,7 +233,11 @@ def test_a_profile_is_drawn_as_steps_that_rise_where_a_rule_comes_within_the_fac
 
 @pytest.mark.parametrize(
     ("scores", "upto", "message"),
-    [({"sgd": [1.0]}, 1.0, "profile: upto must be a number above 1, got 1"), ({"sgd": [0.0]}, 2.0, "must be positive")],
+    [
+        ({"sgd": [1.0]}, 1.0, "profile: upto must be a number above 1, got 1"),
+        ({"sgd": [1.0]}, np.inf, "profile: upto must be a number above 1, got inf"),
+        ({"sgd": [0.0]}, 2.0, "must be positive"),
+    ],
 )
 def test_a_profile_that_cannot_be_drawn_is_refused_before_there_is_a_figure(scores, upto, message):
     before = plt.get_fignums()

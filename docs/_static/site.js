@@ -20,7 +20,7 @@ window.addEventListener("load", reachScrolling);
 window.addEventListener("resize", reachScrolling);
 
 // The claims: rows that hold every word, with the verdict and on the page that were chosen.
-document.querySelectorAll(".claims-filter").forEach((form) => {
+const filterClaims = (form) => {
   const rows = [...document.querySelectorAll("table.claims tbody tr")].map((row) => ({
     row,
     text: row.textContent.toLowerCase(),
@@ -43,4 +43,5 @@ document.querySelectorAll(".claims-filter").forEach((form) => {
   form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = false;
   choose();
-});
+};
+window.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".claims-filter").forEach(filterClaims));

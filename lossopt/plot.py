@@ -343,7 +343,8 @@ def _spread(axis: Axis, scores: Iterable[float]) -> None:
     axis.axes.set(**{"xscale" if axis is axis.axes.xaxis else "yscale": "log"})
     if max(finite) < 1000 * min(finite):
         # Powers of ten alone would leave one tick or two.
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        close = max(finite) < 10 * min(finite)
+        axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if close else (1, 2, 5)))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter(NullFormatter())
 

@@ -246,16 +246,19 @@ def test_a_profile_that_cannot_be_drawn_is_refused_before_there_is_a_figure(scor
     assert plt.get_fignums() == before
 
 
-def test_positive_scores_lie_on_a_logarithmic_axis_with_ticks_between_the_powers_of_ten():
+@pytest.mark.parametrize(
+    ("lowest", "ticks"), [(4.0, ["5", "10", "20", "50", "100"]), (14.0, ["15", "20", "30", "50", "70"])]
+)
+def test_positive_scores_lie_on_a_logarithmic_axis_with_ticks_between_the_powers_of_ten(lowest, ticks):
     figure, ax = plt.subplots()
-    ax.plot([1, 2], [4.0, 90.0])
-    plot._spread(ax.yaxis, [4.0, 90.0, np.inf])
+    ax.plot([1, 2], [lowest, 90.0])
+    plot._spread(ax.yaxis, [lowest, 90.0, np.inf])
     figure.canvas.draw()
 
     assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "log")
     low, high = ax.get_ylim()
     shown = [label.get_text() for label in ax.get_yticklabels() if low <= label.get_position()[1] <= high]
-    assert shown == ["5", "10", "20", "50", "100"]
+    assert shown == ticks
 
 
 def test_scores_that_reach_zero_keep_a_linear_axis():

@@ -80,6 +80,9 @@ def catalogue_problems(template: Catalog, catalogue: Catalog, terms: list[Term])
             yield f"{start}: not translated"
         elif message.fuzzy:
             yield f"{start}: marked fuzzy; check it and remove the mark"
+        elif source.startswith("\\"):  # a displayed formula, which Sphinx cannot set anew
+            if translation != source:
+                yield f"{start}: a formula is the same in every language"
         else:
             if fixed_parts(source) != fixed_parts(translation):
                 missing, extra = (

@@ -30,6 +30,7 @@ def problems(source: str, target: str) -> list[str]:
         ("lossopt is small.", "lossopt는 작다."),
         ("The cross-entropy loss falls.", "교차 엔트로피가 줄어든다."),
         ("Call `gradient`.", "`gradient`를 부른다."),
+        ("\\begin{aligned} x &= \\text{(gradient)} \\end{aligned}",) * 2,
     ],
 )
 def test_a_good_translation_passes(source, target):
@@ -49,6 +50,7 @@ def test_a_good_translation_passes(source, target):
         ("Read [it](https://a.b).", "[이것](https://a.c)을 읽는다.", "differ"),
         ("Use `lr` and `lr`.", "`lr`을 쓴다.", "missing ['lr']"),
         ("**Stochastic (SGD)** is it.", "**확률적(SGD)**은 그것이다.", "bold does not close"),
+        ("\\text{gradient} = 1", "\\text{기울기} = 1", "a formula is the same in every language"),
         ("The learning rates fall.", "배움 비율이 줄어든다.", "'learning rate' is '학습률' here"),
     ],
 )

@@ -1,8 +1,8 @@
 """Recorded comparisons: each obeys the protocol it is said to have followed, and says how to run it again."""
 
-import ast
 import doctest
 import re
+import runpy
 from datetime import date
 from pathlib import Path
 
@@ -17,23 +17,19 @@ NAMES = recorded.names()
 
 
 def test_what_the_script_records_is_what_is_recorded():
-    script = ast.parse((ROOT / "benchmarks" / "fashion.py").read_text(encoding="utf-8"))
-    found = {"range": range}
-    for node in script.body:  # its constants alone: to import it would set the threads of this process
-        if isinstance(node, ast.AnnAssign):
-            networks = [key.value for key in node.value.keys]
-        elif isinstance(node, ast.Assign) and re.match(r"BATCH|TUNING|PLACING|LOWEST", ast.unparse(node).lstrip("(")):
-            exec(compile(ast.Module([node], []), "fashion.py", "exec"), found)
+    script = runpy.run_path(str(ROOT / "benchmarks" / "fashion.py"))
 
-    assert list(NAMES) == sorted(f"fashion_{network}" for network in networks)
-    for name in NAMES:
-        kept, batch = recorded.comparison(name), recorded.conditions(name)["batch"]
-        assert {rule: result.rates[0] for rule, result in kept.results.items()} == found["LOWEST"]
-        assert list(kept.results) == list(found["LOWEST"])
-        assert (batch, kept.steps) == (found["BATCH"], found["STEPS"])
-        assert kept.tuning_seeds == tuple(found["TUNING"])
-        assert kept.reporting_seeds == tuple(found["REPORTING"])
-        assert found["PLACING"] not in kept.tuning_seeds + kept.reporting_seeds
+    assert list(NAMES) == sorted(f"fashion_{network}" for network in script["NETWORKS"])
+    for network, (title, _) in script["NETWORKS"].items():
+        kept = recorded.comparison(f"fashion_{network}")
+        assert kept.problem == title
+        assert {rule: result.rates[0] for rule, result in kept.results.items()} == script["LOWEST"]
+        assert list(kept.results) == list(script["LOWEST"])
+        assert recorded.conditions(f"fashion_{network}")["batch"] == script["BATCH"]
+        assert kept.steps == script["STEPS"]
+        assert kept.tuning_seeds == tuple(script["TUNING"])
+        assert kept.reporting_seeds == tuple(script["REPORTING"])
+        assert script["PLACING"] not in kept.tuning_seeds + kept.reporting_seeds
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -83,7 +83,9 @@ class FamilyTree(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()  # a change of the package is not seen by Sphinx
         rules: Mapping[str, Any] = import_module("lossopt").RULES
-        dialects = self.arguments == ["dialects"]
+        if self.arguments not in ([], ["dialects"]):
+            raise self.error(f"family-tree: the argument is 'dialects' or there is none, got {self.arguments[0]!r}")
+        dialects = bool(self.arguments)
         rows = drawing(rule for rule in rules.values() if (rule.family == "dialects") is dialects)
         lanes = 0 if dialects else 1 + max(max(row.lane, *row.passing, *row.parents, 0) for row in rows)
         items = [self.item(row, lanes) for row in rows]

@@ -107,13 +107,14 @@ def test_no_page_scrolls_sideways_on_a_phone(site, reader, language):
 
 SOURCES = sorted(path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md"))
 WRITTEN = [name for name in SOURCES if not name.startswith("_")]
+TRANSLATED = sorted(translated_pages(DOCS, "ko"))
 # The reference is the longest page by far and has no markup of its own by theme or language: once is enough.
 # Where a page is not translated the Korean edition holds the English one.
 TO_VISIT = {
     "en-light": ("en", "light", 1280, {}, [*WRITTEN, "genindex", "search"]),
-    "en-dark": ("en", "dark", 1280, CONTRAST, [name for name in WRITTEN if name != "reference/api"]),
-    "ko-light": ("ko", "light", 1280, ALL_BUT_CONTRAST, sorted(translated_pages(DOCS, "ko"))),
-    "ko-dark-390": ("ko", "dark", 390, ALL_BUT_CONTRAST, sorted(translated_pages(DOCS, "ko"))),
+    "en-dark": ("en", "dark", 1280, CONTRAST, [*(name for name in WRITTEN if name != "reference/api"), "search"]),
+    "ko-light": ("ko", "light", 1280, ALL_BUT_CONTRAST, [*TRANSLATED, "search"]),
+    "ko-dark-390": ("ko", "dark", 390, ALL_BUT_CONTRAST, [*TRANSLATED, "search"]),
 }
 
 

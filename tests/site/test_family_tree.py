@@ -62,6 +62,11 @@ def test_a_rule_without_a_section_is_a_warning(project):
     assert "undefined label: 'schedule-free-sgd'" in built.warnings
 
 
+def test_an_argument_that_means_nothing_is_an_error_of_the_page(project):
+    built = project({"index.md": "# Page\n\n```{family-tree} dialect\n```\n"}, extensions=("_ext.family_tree",))
+    assert "the argument is 'dialects' or there is none, got 'dialect'" in built.warnings
+
+
 def test_what_a_rule_adds_is_translated_and_names_are_not(project):
     files = {"index.md": "# Page\n\n```{family-tree}\n```\n"}
     template = project(files, extensions=("_ext.family_tree",), builder="gettext").text("index.pot")

@@ -14,7 +14,7 @@ from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from types import ModuleType as _ModuleType
 
-from . import claims, compare, copying, data, gradcheck, landscapes, losses, nn, problems, rules, schedules
+from . import claims, compare, copying, data, dual, gradcheck, landscapes, losses, nn, problems, rules, schedules
 from .landscapes import LANDSCAPES
 from .losses import LOSSES
 from .optim import Optimizer, Path, minimize
@@ -36,6 +36,7 @@ __all__ = [
     "compare",
     "copying",
     "data",
+    "dual",
     "gradcheck",
     "landscapes",
     "losses",

@@ -71,7 +71,7 @@ def minimize(
     steps: int,
     *,
     noise: float = 0.0,
-    rng: np.random.Generator | None = None,
+    rng: np.random.Generator | np.random.RandomState | None = None,
     **hyper: Any,
 ) -> Path:
     """Walk downhill from a point with one rule, or from many points with many settings at once.
@@ -95,7 +95,7 @@ def minimize(
         How many steps.
     noise : float, at least 0
         Standard deviation of the Gaussian noise added to each gradient.
-    rng : numpy.random.Generator, optional
+    rng : numpy.random.Generator or numpy.random.RandomState, optional
         Where the noise comes from; `numpy.random.default_rng(0)` if not given.
     **hyper : number, array or function of the step
         Hyper-parameters of the rule; an array has one value a run, a function takes the step, counted from 1.

@@ -128,6 +128,51 @@ def sin(x):
     return _call("sin", x)
 
 
+def log(x):
+    """The natural logarithm, element by element.
+
+    Parameters
+    ----------
+    x : number or array
+
+    Returns
+    -------
+    number or array
+        Of the kind of the argument.
+    """
+    return _call("log", x)
+
+
+def sqrt(x):
+    """The square root, element by element.
+
+    Parameters
+    ----------
+    x : number or array
+
+    Returns
+    -------
+    number or array
+        Of the kind of the argument.
+    """
+    return _call("sqrt", x)
+
+
+def tanh(x):
+    """The hyperbolic tangent, element by element.
+
+    Parameters
+    ----------
+    x : number or array
+
+    Returns
+    -------
+    number or array
+        Of the kind of the argument.
+    """
+    return _call("tanh", x)
+
+
 def norm(x):
     """The Euclidean length of all entries of `x` together (of a matrix: its Frobenius norm).
 

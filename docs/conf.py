@@ -40,6 +40,7 @@ extensions = [
     "_ext.korean_search",
     "_ext.language_switch",
     "_ext.ledger",
+    "_ext.playground",
     "_ext.quiz",
     "_ext.sources",
 ]
@@ -103,6 +104,7 @@ html_theme_options = {
     "navbar_end": ["language-switch", "theme-switcher"],
     "article_header_start": ["breadcrumbs", "untranslated"],
     "secondary_sidebar_items": ["page-toc", "downloads"],
+    "article_footer_items": ["downloads-below"],
     "footer_start": ["footer"],
     "footer_end": [],
     "search_bar_text": "검색어를 입력하세요" if korean else "Search the guide",

@@ -45,3 +45,45 @@ const filterClaims = (form) => {
   choose();
 };
 window.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".claims-filter").forEach(filterClaims));
+
+// A playground loads its scripts when it comes near the screen; a small one stays a figure until it is asked for.
+const loadPlayground = (name) =>
+  new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = `${document.documentElement.dataset.content_root}_static/playground/${name}`;
+    script.onload = resolve;
+    script.onerror = () => reject(new Error(`${name} was not found beside the page`));
+    document.head.append(script);
+  });
+let playgroundScripts = null;
+const beginPlayground = async (box) => {
+  playgroundScripts ??= (async () => {
+    for (const name of ["numbers", "picture", "interpreter", "takeaway", "panels", "playground"]) {
+      await loadPlayground(`${name}.js`);
+    }
+  })();
+  await playgroundScripts;
+  lossoptPlayground.begin(box);
+};
+const awaitPlayground = (box) => {
+  const ask = box.querySelector('[data-part="ask"]');
+  if (ask) {
+    ask.addEventListener("click", async () => {
+      box.classList.add("asked");
+      box.querySelector('[data-part="stage"]').hidden = false;
+      await beginPlayground(box);
+      box.querySelector('[data-part="play"]').focus();
+    });
+  } else {
+    const near = new IntersectionObserver(
+      (entries) => {
+        if (!entries.some((entry) => entry.isIntersecting)) return;
+        near.disconnect();
+        beginPlayground(box);
+      },
+      { rootMargin: "200px" },
+    );
+    near.observe(box);
+  }
+};
+window.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".playground").forEach(awaitPlayground));

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -14,75 +11,13 @@ import pytest
 from _ext.language_switch import translated_pages
 from _ext.notebooks import DOCS
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
-FLAGS = [
-    "--no-sandbox",  # the tests may run as root, in a container
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # Contrast takes most of axe's time, and is a matter of the theme alone; the rest does not depend on it.
 CONTRAST = {"runOnly": ["color-contrast"]}
 ALL_BUT_CONTRAST = {"rules": {"color-contrast": {"enabled": False}}}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        reason = "no chromium on this machine (Debian: apt-get install chromium fonts-noto-cjk)"
-        if os.environ.get("LOSSOPT_BROWSER") == "required":
-            pytest.fail(reason)
-        pytest.skip(reason + "; LOSSOPT_BROWSER=required makes this a failure")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-class Reader:
-    """A page of the browser that remembers what it complained about and what it asked for."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.troubles: list[str] = []
-        page.on(
-            "console",
-            lambda message: self.troubles.append(message.text) if message.type in ("error", "warning") else None,
-        )
-        page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        page.on("request", lambda request: self.note_request(request.url))
-
-    def note_request(self, url: str) -> None:
-        if not url.startswith(("file:", "data:", "blob:")):
-            self.troubles.append(f"asked for {url}")
-
-    def open(self, file: Path, tail: str = "") -> Page:
-        self.page.goto(file.as_uri() + tail)
-        return self.page
-
-
-@pytest.fixture
-def reader(browser: Browser) -> Iterator[Callable[..., Reader]]:
-    """A reader of a theme, a width and habits: `reader(theme="dark", width=390)`."""
-    contexts = []
-
-    def make(theme: str = "light", width: int = 1280, **habits: object) -> Reader:
-        context = browser.new_context(viewport={"width": width, "height": 900}, **habits)
-        context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')")
-        context.set_default_timeout(5000)
-        contexts.append(context)
-        return Reader(context.new_page())
-
-    yield make
-    for context in contexts:
-        context.close()
 
 
 def pages(site: Path, language: str) -> list[Path]:

@@ -1,10 +1,7 @@
 """Formulas are set at build time, and a bad one is found where it stands."""
 
-import hashlib
-
 import pytest
 from _ext import katex
-from _ext.notebooks import DOCS
 
 
 def test_a_formula_becomes_html_and_mathml_without_a_script(project):
@@ -35,12 +32,3 @@ def test_a_bad_formula_is_a_warning_with_its_page_and_line(project, formula):
 def test_rendering_twice_gives_the_same_html():
     assert katex.render("x^2", True) == katex.render.__wrapped__("x^2", True)
     assert katex.render("x^2", True) != katex.render("x^2", False)
-
-
-def test_the_vendored_katex_is_the_recorded_one():
-    recorded = (DOCS / "_ext" / "vendor" / "SHA256SUMS").read_text().splitlines()
-    files = {line.split()[1]: line.split()[0] for line in recorded}
-    there = [*(DOCS / "_static/vendor").rglob("*"), *(DOCS / "_ext/vendor").glob("*.js")]
-    assert {path.relative_to(DOCS).as_posix() for path in there if path.is_file()} == set(files)
-    for name, digest in files.items():
-        assert hashlib.sha256((DOCS / name).read_bytes()).hexdigest() == digest, name

@@ -52,7 +52,8 @@ def test_every_link_inside_the_site_leads_to_a_page_and_an_anchor_that_exist(sit
                 continue
             target = (file.parent / unquote(parts.path)).resolve() if parts.path else file
             assert target.exists(), (file.relative_to(site), link["href"])
-            if parts.fragment and target in anchors:
+            race = "race=" in parts.fragment  # a link that opens a race in the playground; {race} has checked it
+            if parts.fragment and target in anchors and not race:
                 assert unquote(parts.fragment) in anchors[target], (file.relative_to(site), link["href"])
 
 

@@ -102,7 +102,7 @@ def test_without_a_figure_right_before_it_a_playground_is_an_error_on_its_line(p
 
 
 WRONG_RACES = {
-    ":landscape: bale": "there is no bale in lossopt.LANDSCAPES; did you mean beale?",
+    ":landscape: beaale": "there is no beaale in lossopt.LANDSCAPES; did you mean beale?",
     ":race: adm;sgd": "there is no adm in lossopt.RULES; did you mean adam?",
     ":race: adam:beta=0.9": "adam: unknown hyper-parameter 'beta', did you mean 'beta2'?",
     ":race: adam:beta1=1": "adam: beta1 must lie in [0, 1), got 1.0",
@@ -247,7 +247,7 @@ WRONG_LINKS = {
     "it <race=adam>": "a race has landscape and race, and perhaps start, steps, noise and seed, got 'race=adam'",
     "it <landscape=beale&race=adam&rate=1>": "a race has landscape and race, and perhaps",
     "it <beale>": "a race has landscape and race",
-    "it <landscape=bale&race=adam>": "there is no bale in lossopt.LANDSCAPES; did you mean beale?",
+    "it <landscape=beaale&race=adam>": "there is no beaale in lossopt.LANDSCAPES; did you mean beale?",
     "it <landscape=beale&race=adm>": "there is no adm in lossopt.RULES; did you mean adam?",
     "it <landscape=beale&race=adam:beta1=1>": "adam: beta1 must lie in [0, 1), got 1.0",
     "it <landscape=beale&race=soap>": "soap cannot be run on two floats",

@@ -757,14 +757,21 @@ def test_a_number_out_of_its_range_is_refused_and_changes_nothing(widget, hyper,
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [("steps", "0"), ("steps", "1001"), ("steps", "1.5"), ("noise", "-1"), ("seed", "-1"), ("seed", "")],
+    ("name", "text", "sentence"),
+    [
+        ("steps", "0", "Steps must lie in [1, 1000], got 0."),
+        ("steps", "1001", "Steps must lie in [1, 1000], got 1001."),
+        ("steps", "1.5", "got 1.5."),
+        ("noise", "-1", "Noise in the gradient must lie in [0, 1000], got -1."),
+        ("seed", "-1", "Seed of the noise must lie in [0, 999999], got -1."),
+        ("seed", "", "Seed of the noise must lie in [0, 999999], got ?."),
+    ],
 )
-def test_steps_noise_and_seed_out_of_range_are_refused(widget, name, text):
+def test_steps_noise_and_seed_out_of_range_are_refused(widget, name, text, sentence):
     widget.race(TWO)
     before = widget.state, widget.runs
     widget.type(name, text)
-    assert widget.message() != ""
+    assert sentence in widget.message()
     assert (widget.state, widget.runs) == before
     assert float(widget.part(name).input_value()) == before[0][name]
 
@@ -1048,6 +1055,7 @@ def written(f: str) -> Callable[..., Any]:
         "exp(-x * x) * cos(pi * y) + log(x**2 + 1) / (1 + y * y)",
         "tanh(x) * y + sqrt(1 + x**2 + y**2)",
         "x * x + 0.5",
+        "1 + 0 * x",
     ],
 )
 def test_a_race_on_the_readers_own_function_is_the_packages(widget, f):
@@ -1402,32 +1410,44 @@ def test_a_race_of_seven_rules_is_computed_before_a_hand_feels_a_wait(widget):
 
 
 def test_it_plays_at_the_rate_of_the_screen(widget):
+    """60 frames a second, or what the browser draws of nothing at the same time on a machine that is busy elsewhere."""
     widget.race(SEVEN)
     windows = widget.page.evaluate(
         """async () => {
           const p = lossoptPlayground.all[0];
+          const rate = (times) => ((times.length - 3) * 1000) / (times.at(-1) - times[2]);
+          const frames = (milliseconds) =>
+            new Promise((resolve) => {
+              const times = [];
+              const count = (now) => {
+                times.push(now);
+                if (now - times[0] < milliseconds) requestAnimationFrame(count);
+                else resolve(times);
+              };
+              requestAnimationFrame(count);
+            });
           const windows = [];
-          for (let k = 0; k < 3; k++) {
-            const drawn = [];
-            const frames = [];
-            const count = (now) => frames.push(now) && p.playing && requestAnimationFrame(count);
+          for (let k = 0; k < 8; k++) {
+            let drawn = 0;
             p.show = function () {
-              drawn.push(performance.now());
+              drawn += 1;
               Object.getPrototypeOf(p).show.call(p);
             };
             p.go(0);
             p.play(true);
-            requestAnimationFrame(count);
-            await new Promise((resolve) => setTimeout(resolve, 1500));
+            drawn = 0;
+            const playing = await frames(700);
+            const share = drawn / playing.length;
             p.play(false);
             delete p.show;
-            const [first, last] = [drawn[2], drawn.at(-2)];
-            const late = drawn.slice(3, -1).filter((time, i) => time - drawn[i + 2] > 25);
-            windows.push([((drawn.length - 4) * 1000) / (last - first), late.length, drawn.length / frames.length]);
+            windows.push([rate(playing), rate(await frames(400)), share]);
+            if (windows.at(-1)[0] >= 57) break;
           }
           return windows;
         }"""
     )
-    print("frames a second, and frames that came late:", [(round(rate, 1), late) for rate, late, _ in windows])
-    assert max(rate for rate, _late, _times in windows) >= 55
-    assert max(times for _rate, _late, times in windows) < 1.1, "each frame is drawn once, after a pause as well"
+    print(
+        "frames a second, playing and doing nothing:", [(round(rate, 1), round(idle, 1)) for rate, idle, _ in windows]
+    )
+    assert any(rate >= 55 or rate >= 0.9 * idle for rate, idle, _share in windows)
+    assert max(share for _rate, _idle, share in windows) < 1.1, "each frame is drawn once, after a pause as well"

@@ -163,8 +163,8 @@ window.lossoptPlayground ??= {};
 
   // Losses over the steps: the distance to the minimum on a log scale where it is known, else the loss as it is,
   // from where the runs begin to the lowest they come to inside the picture.
-  const losses = (canvas, racers, { minimum, top: highest, bottom: lowest }, steps, t, chosen) => {
-    const { pen, width, height, ink } = paper(canvas);
+  const losses = (canvas, racers, { minimum, top: highest, bottom: lowest }, steps, chosen) => {
+    const { pen, width, height } = paper(canvas);
     const log = minimum !== null;
     const scale = (value) => (log ? Math.log10(Math.max(value - minimum, 1e-16)) : value);
     const seen = racers.flatMap(({ run }) => (run?.loss ?? []).map(scale));
@@ -216,13 +216,7 @@ window.lossoptPlayground ??= {};
     });
     pen.restore();
     pen.setLineDash([]);
-    pen.strokeStyle = ink;
-    pen.lineWidth = 1.5;
-    pen.beginPath();
-    pen.moveTo(x(t), top);
-    pen.lineTo(x(t), bottom);
-    pen.stroke();
-    return { step: (offset) => Math.max(0, Math.min(steps, ((offset - left) / (right - left)) * steps)) };
+    return { place: x, step: (offset) => Math.max(0, Math.min(steps, ((offset - left) / (right - left)) * steps)) };
   };
 
   // The loss after the last step, a cell for each pair of settings: the lower, the more colour; diverged is empty.

@@ -20,6 +20,7 @@
       });
       this.state = { steps: this.facts.steps, noise: 0, seed: 0, chosen: 0 };
       this.racers = [];
+      this.looks = []; // the racers as they are drawn
       this.time = this.state.steps;
       this.playing = false;
       const linked = this.full ? raceOf(location.hash, this.facts) : null;
@@ -151,7 +152,7 @@
         this.part("wait").hidden = true;
         if (chosen.run?.error && chosen.source !== null) this.panels[0]?.complain(chosen.run.error);
         after();
-        this.show();
+        this.paint();
       });
       this.panels.forEach((panel) => panel.raced());
     }
@@ -255,23 +256,23 @@
       return name ? getComputedStyle(this.box).getPropertyValue(name).trim() : color;
     }
 
-    // The landscape, which changes seldom, and all else.
+    // The landscape and the losses, which change seldom, and all else.
     paint() {
       if (this.grid) draw.surface(this.part("surface"), this.grid, this.window, this.minima);
+      this.looks = this.racers.map((racer) => ({ ...racer, color: this.ink(racer.color) }));
+      if (this.extent) {
+        const [bottom, top] = this.extent;
+        const scale = { minimum: this.minimum, bottom, top };
+        this.losses = draw.losses(this.part("losses"), this.looks, scale, this.state.steps, this.state.chosen);
+      }
       this.show();
     }
 
     // All that depends on the cursor.
     show() {
       const { time } = this;
-      const { steps, chosen } = this.state;
-      const racers = this.racers.map((racer) => ({ ...racer, color: this.ink(racer.color) }));
-      draw.paths(this.part("paths"), racers, this.window, time, chosen, this.arrows());
-      if (this.extent) {
-        const [bottom, top] = this.extent;
-        const scale = { minimum: this.minimum, bottom, top };
-        this.losses = draw.losses(this.part("losses"), racers, scale, steps, time, chosen);
-      }
+      draw.paths(this.part("paths"), this.looks, this.window, time, this.state.chosen, this.arrows());
+      if (this.losses) this.part("cursor").style.transform = `translateX(${this.losses.place(time)}px)`;
       const step = Math.floor(time);
       if (!this.playing || step !== this.shown) this.showValues(step);
       this.shown = step;
@@ -318,26 +319,33 @@
       const { detail, chosen } = this;
       const { run } = chosen;
       if (detail?.racer !== chosen || !(run?.x?.length > 1)) return [];
-      const at = Math.min(step, run.x.length - 2);
+      detail.table ??= this.table(detail, chosen);
+      return detail.table.map((each) => ({ ...each, vector: each.all[Math.min(step, each.all.length - 1)] }));
+    }
+
+    // Their values at every step.
+    table({ gx, gy, state }, { run, color, state: names }) {
       const column = (xs, ys, sign = 1) => {
         const all = xs.map((x, k) => [sign * x, sign * ys[k]]);
         const longest = all.reduce((a, b) => (Math.hypot(...b) > Math.hypot(...a) ? b : a), [0, 0]);
-        return { vector: all[Math.min(at, all.length - 1)], longest };
+        return { all: all.slice(0, run.x.length - 1), longest };
       };
       const moves = ["x", "y"].map((name) => run[name].slice(1).map((value, k) => value - run[name][k]));
-      const memories = chosen.state.filter((name) => name in detail.state).map((name, index) => {
-        const [xs, ys] = detail.state[name].map((values) => values.slice(1));
+      const memories = names.filter((name) => name in state).map((name, index) => {
+        const [xs, ys] = state[name].map((values) => values.slice(1));
         // What never differs between x and y is a number of its own; what is never negative is a memory of sizes;
         // all else is a direction, shown as it points where the steps go.
         if (xs.every((value, k) => value === ys[k])) return { name, kind: "number", dashes: [], ...column(xs, ys) };
-        if ([...xs, ...ys].every((value) => value >= 0)) return { name, kind: "size", dashes: [2 + 4 * (index % 2), 3], ...column(xs, ys) };
+        const dashes = [2 + 4 * (index % 2), 3];
+        if ([...xs, ...ys].every((value) => value >= 0)) return { name, kind: "size", dashes, ...column(xs, ys) };
         const along = xs.reduce((sum, value, k) => sum + value * moves[0][k] + ys[k] * moves[1][k], 0);
-        return { name: along < 0 ? `−${name}` : name, kind: "arrow", dashes: [], ...column(xs, ys, along < 0 ? -1 : 1) };
+        const sign = along < 0 ? -1 : 1;
+        return { name: sign < 0 ? `−${name}` : name, kind: "arrow", dashes: [], ...column(xs, ys, sign) };
       });
       return [
-        { name: this.words.arrow_gradient, kind: "arrow", dashes: [5, 4], ...column(detail.gx, detail.gy, -1) },
+        { name: this.words.arrow_gradient, kind: "arrow", dashes: [5, 4], ...column(gx, gy, -1) },
         ...memories,
-        { name: this.words.arrow_step, kind: "arrow", dashes: [], color: this.ink(chosen.color), ...column(...moves) },
+        { name: this.words.arrow_step, kind: "arrow", dashes: [], color, ...column(...moves) },
       ];
     }
 
@@ -345,25 +353,33 @@
       const { run } = this.chosen;
       const step = Math.floor(this.time);
       if (!this.full || !this.part("arrows").checked || !(step < run?.x?.length - 1)) return null;
-      return { x: between(run.x, this.time), y: between(run.y, this.time), parts: this.vectors(step) };
+      const parts = this.vectors(step).map((each) => ({ ...each, color: this.ink(each.color) }));
+      return { x: between(run.x, this.time), y: between(run.y, this.time), parts };
     }
 
     showVectors(step) {
-      this.part("vectors").replaceChildren(
-        ...this.vectors(step).map(({ name, vector, dashes, kind, color }) => {
-          const row = document.createElement("tr");
-          row.innerHTML =
-            '<th scope="row"><svg class="swatch" viewBox="0 0 28 12" aria-hidden="true"></svg> <span></span></th><td></td><td></td>';
-          const picture = row.querySelector("svg");
-          const dash = `stroke-dasharray="${dashes.join(" ")}"`;
-          const arrow = `<path d="M0 6h20" ${dash}/><path class="head" d="M19 1l9 5-9 5z"/>`;
-          picture.innerHTML = { arrow, size: `<ellipse cx="14" cy="6" rx="12" ry="5" ${dash}/>`, number: "" }[kind];
-          if (color) picture.style.color = color;
-          row.querySelector("span").textContent = name;
-          row.querySelectorAll("td").forEach((cell, k) => (cell.textContent = short(vector[k])));
-          return row;
-        }),
-      );
+      const vectors = this.vectors(step);
+      const body = this.part("vectors");
+      if (this.detail !== this.listed || body.rows.length !== vectors.length) {
+        body.replaceChildren(...vectors.map((each) => this.vectorRow(each)));
+        this.listed = this.detail;
+      }
+      vectors.forEach(({ vector }, index) => {
+        body.rows[index].querySelectorAll("td").forEach((cell, k) => (cell.textContent = short(vector[k])));
+      });
+    }
+
+    vectorRow({ name, dashes, kind, color }) {
+      const row = document.createElement("tr");
+      row.innerHTML =
+        '<th scope="row"><svg class="swatch" viewBox="0 0 28 12" aria-hidden="true"></svg> <span></span></th><td></td><td></td>';
+      const picture = row.querySelector("svg");
+      const dash = `stroke-dasharray="${dashes.join(" ")}"`;
+      const arrow = `<path d="M0 6h20" ${dash}/><path class="head" d="M19 1l9 5-9 5z"/>`;
+      picture.innerHTML = { arrow, size: `<ellipse cx="14" cy="6" rx="12" ry="5" ${dash}/>`, number: "" }[kind];
+      if (color) picture.style.color = color;
+      row.querySelector("span").textContent = name;
+      return row;
     }
 
     // --- Time --------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 3. The chosen rate is run with *reporting* seeds, none of which was used for tuning, and measured on the test data.
    Beside it stands the rule at its default rate, because that is what many readers will have run.
 
-All runs of a rule train as one array.
+All runs of a rule train as one array, or rate by rate wherever joblib sends them: the numbers are the same.
 
 Source: protocol after Schneider, Balles and Hennig, DeepOBS: a deep learning optimizer benchmark suite (2019),
 arXiv:1903.05499; equal budgets after Sivaprasad et al., Optimizer benchmarking needs to account for hyperparameter
@@ -363,6 +363,7 @@ def compare(
     hyper: Mapping[str, Mapping[str, Any]] | None = None,
     schedule: Callable[[int, Any], Any] | None = None,
     level: float = 0.95,
+    n_jobs: int = 1,
 ) -> Comparison:
     """Tune every rule on equal budgets and report it on seeds that had no part in the tuning.
 
@@ -387,11 +388,16 @@ def compare(
         `schedule(t, lr)` gives the rate of step t, from 1 to `steps`, for every rule alike, tuned or at its default.
     level : float
         Level of the confidence intervals, between 0 and 1.
+    n_jobs : int
+        1 runs everything here, all runs of a rule as one array. Any other number gives joblib one task for each rule
+        and rate, so many at a time, -1 for as many as there are workers: processes of this machine, or whatever
+        `joblib.parallel_config` names, such as the machines of a Dask cluster.
 
     Returns
     -------
     Comparison
-        Displays as its table.
+        Displays as its table. The same for every `n_jobs`, bit for bit, where all workers have the same libraries and
+        as many threads for products of matrices.
 
     Raises
     ------
@@ -400,6 +406,8 @@ def compare(
     ValueError, TypeError
         When the comparison would not be fair or makes no sense: seeds that overlap or repeat, grids of different
         lengths or not increasing, unknown names, a rule without `lr`, no rate at which all runs of a rule stay finite.
+    ImportError
+        When `n_jobs` is not 1 and joblib is not installed.
 
     Notes
     -----
@@ -411,27 +419,35 @@ def compare(
     tuning, reporting = _seeds(tuning_seeds, reporting_seeds)
     _check(described, steps, extend, hyper, level)
 
-    def run(rule: Rule, lr: Floats, seeds: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Run every rate with every seed; return validation and test metrics of shape (rates, seeds)."""
-        flat = np.repeat(lr, len(seeds))
-        rate = flat if schedule is None else lambda t: schedule(t, flat)
-        settings = {**(hyper or {}).get(rule.name, {}), "lr": rate}
-        scores = problem.run(rule.rule, settings, np.tile(seeds, len(lr)), steps)
-        validation, test = (np.asarray(score, np.float64).reshape(len(lr), len(seeds)) for score in scores)
-        return np.where(np.isfinite(validation), validation, np.inf), test
+    def run(lr: Floats, seeds: NDArray[np.int64]) -> Floats:
+        """Run every rule at its row of rates with every seed; return both metrics, (2, rules, rates, seeds)."""
+        parts = 1 if n_jobs == 1 else lr.shape[1]
+        cells = [
+            (problem, rule, (hyper or {}).get(rule.name, {}), schedule, steps, rates, seeds)
+            for rule, row in zip(described, lr, strict=True)
+            for rates in np.split(row, parts)
+        ]
+        return np.stack(_run_all(cells, n_jobs), axis=1).reshape(2, *lr.shape, len(seeds))
 
-    results = {}
-    for rule in described:
-        grid = grids[rule.name]
-        validation, _ = run(rule, grid, tuning)
-        for _ in range(extend):
-            place, rate = _next_rate(grid, validation)
-            grid = np.insert(grid, place, rate)
-            validation = np.insert(validation, place, run(rule, np.array([rate]), tuning)[0], axis=0)
-        best = best_rate(rule.name, grid, validation.mean(axis=1))
-        default = float(rule.hyper["lr"])
-        _, test = run(rule, np.array([grid[best], default]), reporting)
-        results[rule.name] = Result(grid, validation, best, default, test[0], test[1])
+    grid = [grids[rule.name] for rule in described]
+    validation = list(run(np.stack(grid), tuning)[0])
+    for _ in range(extend):
+        grown = [_next_rate(*known) for known in zip(grid, validation, strict=True)]
+        more = run(np.array([[rate] for _, rate in grown]), tuning)[0]
+        grid = [np.insert(rates, *new) for rates, new in zip(grid, grown, strict=True)]
+        validation = [
+            np.insert(known, place, new, axis=0) for known, (place, _), new in zip(validation, grown, more, strict=True)
+        ]
+    best = [
+        best_rate(rule.name, rates, scores.mean(axis=1))
+        for rule, rates, scores in zip(described, grid, validation, strict=True)
+    ]
+    default = [float(rule.hyper["lr"]) for rule in described]
+    chosen = [rates[k] for rates, k in zip(grid, best, strict=True)]
+    test = run(np.stack([chosen, default], axis=1), reporting)[1]
+    results = {
+        rule.name: Result(grid[k], validation[k], best[k], default[k], *test[k]) for k, rule in enumerate(described)
+    }
     return Comparison(
         problem.name, problem.metric, steps, tuple(map(int, tuning)), tuple(map(int, reporting)), results, level
     )
@@ -668,6 +684,34 @@ def _check(
             raise ValueError(f"compare: hyper names {name!r}, which is not among the rules")
         if "lr" in settings:
             raise ValueError(f"compare: {name}'s lr is what is tuned; give it in rates, not in hyper")
+
+
+def _run_all(cells: Sequence[tuple[Any, ...]], n_jobs: int) -> list[Floats]:
+    if n_jobs == 1:
+        return [_run(*cell) for cell in cells]
+    try:
+        from joblib import Parallel, delayed
+    except ImportError:
+        raise ImportError('compare: n_jobs other than 1 needs joblib: pip install "lossopt[data]"') from None
+    found: list[Floats] = Parallel(n_jobs=n_jobs)(delayed(_run)(*cell) for cell in cells)
+    return found
+
+
+def _run(
+    problem: Problem,
+    rule: Rule,
+    hyper: Mapping[str, Any],
+    schedule: Callable[[int, Any], Any] | None,
+    steps: int,
+    lr: Floats,
+    seeds: NDArray[np.int64],
+) -> Floats:
+    """Run a rule at every rate with every seed as one array; return both metrics, (2, rates, seeds)."""
+    flat = np.repeat(lr, len(seeds))
+    rate = flat if schedule is None else lambda t: schedule(t, flat)
+    scores = problem.run(rule.rule, {**hyper, "lr": rate}, np.tile(seeds, len(lr)), steps)
+    validation, test = (np.asarray(score, np.float64).reshape(len(lr), len(seeds)) for score in scores)
+    return np.stack([np.where(np.isfinite(validation), validation, np.inf), test])
 
 
 def _next_rate(grid: Floats, validation: Floats) -> tuple[int, float]:

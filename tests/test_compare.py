@@ -1,7 +1,10 @@
 """The comparison: equal budgets, no rate at the edge of its grid, and seeds that had no part in the choice."""
 
+import contextlib
 import dataclasses
 import math
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -18,6 +21,8 @@ from lossopt.compare import (
     log_grid,
     performance_profile,
 )
+from lossopt.landscapes import LANDSCAPES
+from lossopt.problems import LandscapeProblem, digits_mlp
 
 
 def steady(w, g, t, lr=0.5):
@@ -86,7 +91,7 @@ def test_no_run_of_the_tuning_sees_a_reporting_seed_nor_the_other_way_round():
     problem = Valley()
     compare(problem, [steady, other], rates=GRID, **SEEDS, extend=1)
 
-    tuning, reporting = problem.calls[0:2] + problem.calls[3:5], [problem.calls[2], problem.calls[5]]
+    tuning, reporting = problem.calls[:4], problem.calls[4:]
     assert all(set(seeds) == {0, 1, 2} for _, _, seeds, _, _ in tuning)
     assert all(set(seeds) == {10, 20} for _, _, seeds, _, _ in reporting)
 
@@ -106,6 +111,74 @@ def test_all_runs_of_a_rule_are_handed_over_as_one_array():
 
     _, lr, seeds, _, _ = problem.calls[0]
     assert list(zip(lr, seeds, strict=True)) == [(rate, seed) for rate in GRID for seed in (0, 1, 2)]
+
+
+def results(comparison):
+    return {name: {key: np.asarray(v).tolist() for key, v in vars(r).items()} for name, r in comparison.results.items()}
+
+
+def piecewise(n_jobs):
+    """A comparison of networks and one of descents, with all that `compare` can be told."""
+    told = {"steps": 5, "schedule": lambda t, lr: lr / t, "extend": 1, "tuning_seeds": range(3), "n_jobs": n_jobs}
+    rates = {"momentum": log_grid(0.05, 50, 1), "lars": log_grid(1, 1000, 1)}
+    networks = compare(
+        digits_mlp(batch=540), rates, rates=rates, hyper={"lars": {"momentum": 0.5}}, reporting_seeds=[8, 9], **told
+    )
+    rates = {"sgd": log_grid(1e-4, 1e-1, 1), "adam": log_grid(1e-2, 10, 1)}
+    descents = compare(LandscapeProblem(LANDSCAPES["beale"]), rates, rates=rates, reporting_seeds=[8, 9], **told)
+    return results(networks) | results(descents)
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky", "dask"])
+def test_a_comparison_is_the_same_wherever_its_runs_are(backend):
+    joblib = pytest.importorskip("joblib")
+    pytest.importorskip("sklearn")
+
+    class Where:  # inside, since workers cannot import a test
+        name, metric = "where", "number of the process"
+
+        def run(self, rule, hyper, seeds, steps):
+            return abs(np.log2(hyper["lr"])), np.full(len(seeds), os.getpid())
+
+    with contextlib.ExitStack() as cluster:
+        if backend == "dask":
+            distributed = pytest.importorskip("distributed")
+            workers = distributed.SubprocessCluster(
+                n_workers=2, worker_kwargs={"nthreads": 1}, scheduler_kwargs={"dashboard": False}
+            )
+            cluster.enter_context(distributed.Client(cluster.enter_context(workers)))
+        with joblib.parallel_config(backend=backend):
+            found = piecewise(n_jobs=2)
+            where = compare(Where(), ["sgd"], rates=[0.5, 1.0, 2.0], **SEEDS, n_jobs=2).results["sgd"].test
+    if backend == "loky":
+        joblib.externals.loky.get_reusable_executor().shutdown()
+
+    assert found == piecewise(n_jobs=1)
+    assert (where == os.getpid()).all() == (backend == "threading")
+
+
+def test_a_task_is_a_rule_at_one_rate_with_all_seeds():
+    joblib = pytest.importorskip("joblib")
+    problem = Valley(best=3.9)
+    with joblib.parallel_config(backend="threading"):
+        found = compare(problem, [steady, other], rates=GRID, **SEEDS, extend=2, n_jobs=2)
+
+    assert results(found) == results(compare(Valley(best=3.9), [steady, other], rates=GRID, **SEEDS, extend=2))
+    tasks = sorted((rule, *set(lr), *seeds) for rule, lr, seeds, _, _ in problem.calls)
+    grid = [*GRID, 8.0, 16.0]
+    tuned = [(name, rate, 0, 1, 2) for name in ("steady", "other") for rate in grid]
+    reported = [(name, rate, 10, 20) for name, default in (("steady", 0.5), ("other", 0.25)) for rate in (4.0, default)]
+    assert tasks == sorted(tuned + reported)
+
+
+def test_joblib_is_asked_for_only_where_runs_go_elsewhere(monkeypatch):
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    compare(Valley(), [steady], rates=GRID, **SEEDS)
+    problem = Valley()
+
+    with pytest.raises(ImportError, match=r'n_jobs other than 1 needs joblib: pip install "lossopt\[data\]"'):
+        compare(problem, [steady], rates=GRID, **SEEDS, n_jobs=2)
+    assert problem.calls == []
 
 
 @pytest.mark.parametrize(("best", "edge", "direction"), [(4.1, "highest", "higher"), (0.2, "lowest", "lower")])

@@ -2,7 +2,7 @@
 
 Contestants of one row are timed in turn, round after round, in one process and on one thread each, and their
 medians are divided: so a busy machine slows both sides of a ratio. Absolute times are saved for orientation only.
-`-- steps runs tape losses` picks some of the four parts; `-- --quick` takes small sizes, to see that it runs.
+`-- steps cuda runs tape losses` picks some of the parts; `-- --quick` takes small sizes, to see that it runs.
 """
 
 import argparse
@@ -14,18 +14,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-THREADS = 1
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[variable] = str(THREADS)
+import numba
+import numpy as np
+import torch
 
-import numba  # noqa: E402 - the thread counts above must be set before these are loaded
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
+import lossopt
+from lossopt import losses, nn
+from lossopt.torch import Optimizer
 
-import lossopt  # noqa: E402
-from lossopt import losses, nn  # noqa: E402
-
-torch.set_num_threads(THREADS)
+# Libraries read these when they are loaded: whoever starts this script sets them.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 Contestants = dict[str, Callable[[], object]]
 RESULTS = Path(__file__).with_name("results.json")
@@ -86,25 +84,36 @@ def numpy_step(name: str, sizes: list[int], engine: str) -> Callable[[], None]:
     return lossopt.Optimizer(parameters, lossopt.RULES[name].rule, lr=1e-3, engine=engine).step
 
 
-def torch_step(name: str, sizes: list[int], **form: bool) -> Callable[[], None]:
+def given(sizes: list[int], device: str) -> list[torch.Tensor]:
+    """Parameters of these sizes with their gradients."""
+    torch.manual_seed(0)
+    parameters = [torch.randn(n, device=device).requires_grad_() for n in sizes]
+    for parameter in parameters:
+        parameter.grad = torch.randn_like(parameter)
+    return parameters
+
+
+def torch_step(name: str, sizes: list[int], device: str = "cpu", **form: bool) -> Callable[[], None]:
     """One step of PyTorch's own optimizer over tensors of these sizes, their gradients given."""
-    torch.manual_seed(0)
-    parameters = [torch.randn(n, requires_grad=True) for n in sizes]
-    for parameter in parameters:
-        parameter.grad = torch.randn_like(parameter)
     optimizer, hyper = PEERS[name]
-    return optimizer(parameters, lr=1e-3, **hyper, **form).step
+    return finished(optimizer(given(sizes, device), lr=1e-3, **hyper, **form).step, device)
 
 
-def wrapped_step(name: str, sizes: list[int]) -> Callable[[], None]:
+def wrapped_step(name: str, sizes: list[int], engine: str, device: str = "cpu") -> Callable[[], None]:
     """One step of `lossopt.torch.Optimizer` over tensors of these sizes, their gradients given."""
-    from lossopt.torch import Optimizer
+    return finished(Optimizer(given(sizes, device), lossopt.RULES[name].rule, lr=1e-3, engine=engine).step, device)
 
-    torch.manual_seed(0)
-    parameters = [torch.randn(n, requires_grad=True) for n in sizes]
-    for parameter in parameters:
-        parameter.grad = torch.randn_like(parameter)
-    return Optimizer(parameters, lossopt.RULES[name].rule, lr=1e-3).step
+
+def finished(step: Callable[[], None], device: str) -> Callable[[], None]:
+    """A step that is over when it returns."""
+    if device == "cpu":
+        return step
+
+    def call() -> None:
+        step()
+        torch.cuda.synchronize()
+
+    return call
 
 
 def steps(rounds: int, quick: bool) -> list[dict[str, object]]:
@@ -117,13 +126,32 @@ def steps(rounds: int, quick: bool) -> list[dict[str, object]]:
                 contestants: Contestants = {
                     "numpy": numpy_step(name, sizes, "numpy"),
                     "numba": numpy_step(name, sizes, "numba"),
-                    "wrapped": wrapped_step(name, sizes),
+                    "wrapped": wrapped_step(name, sizes, "numpy"),
+                    "wrapped numba": wrapped_step(name, sizes, "numba"),
                     "torch default": torch_step(name, sizes),
                     "torch foreach": torch_step(name, sizes, foreach=True),
                 }
                 if name != "rmsprop":  # PyTorch has no fused RMSprop
                     contestants["torch fused"] = torch_step(name, sizes, fused=True)
                 rows.append(row("steps", f"{name} {total:.0e} floats, {tensors} tensors", contestants, rounds))
+    return rows
+
+
+def cuda(rounds: int, quick: bool) -> list[dict[str, object]]:
+    """The same on a GPU, where there is one."""
+    rows = []
+    for name in PEERS if torch.cuda.is_available() else ():
+        for total in (10**5,) if quick else (10**5, 10**7, 10**8):
+            for tensors in (1, 200):
+                sizes = [total // tensors] * tensors
+                contestants: Contestants = {
+                    "tensors": wrapped_step(name, sizes, "numpy", "cuda"),
+                    "compile": wrapped_step(name, sizes, "compile", "cuda"),
+                    "torch default": torch_step(name, sizes, "cuda"),
+                }
+                if name != "rmsprop":
+                    contestants["torch fused"] = torch_step(name, sizes, "cuda", fused=True)
+                rows.append(row("cuda", f"{name} {total:.0e} floats, {tensors} tensors", contestants, rounds))
     return rows
 
 
@@ -263,7 +291,7 @@ def loss_rows(rounds: int, quick: bool) -> list[dict[str, object]]:
     return rows
 
 
-PARTS = {"steps": steps, "runs": runs, "tape": tape, "losses": loss_rows}
+PARTS = {"steps": steps, "cuda": cuda, "runs": runs, "tape": tape, "losses": loss_rows}
 
 
 def main() -> None:
@@ -273,13 +301,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="small sizes; nothing is saved")
     options = parser.parse_args()
-    print(f"{THREADS} thread each; ratios of the medians of {options.rounds} rounds taken in turn\n")
+    if any(os.environ.get(variable) != "1" for variable in THREADS):
+        parser.error(f"one thread each: run `nox -s bench`, or set {', '.join(THREADS)} to 1")
+    print(f"1 thread each; ratios of the medians of {options.rounds} rounds taken in turn\n")
     rows = [line for part in options.parts or PARTS for line in PARTS[part](options.rounds, options.quick)]
     if options.quick or options.parts:
         return
     conditions = {
         "command": "nox -s bench",
-        "threads": THREADS,
+        "threads": 1,
         "rounds": options.rounds,
         "cpu": platform.machine(),
         "cores": os.cpu_count(),

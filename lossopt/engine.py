@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType, ModuleType
 from typing import Any, TypeAlias
@@ -41,7 +41,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 Part: TypeAlias = tuple[Array, ...]
 Program: TypeAlias = tuple[tuple[np.ufunc, tuple[int, ...], int], ...]
 
-BLOCK = 131072  # elements, half a MiB of float32: smaller ones spend more on calls, larger ones leave the cache
+BLOCK = 65536  # elements, a quarter MiB of float32: smaller ones spend more on calls, larger ones leave the cache
 ENGINES = {"numpy": 65536, "numba": 8192}  # with fewer elements, making a record takes longer than it saves,
 MANY = 8  # unless it is played this many times
 
@@ -183,7 +183,11 @@ def call(rule: Rule, w: Any, g: Any, t: int, state: Sequence[Any], hyper: Mappin
         expected = ", ".join(("w", *rule.state))
         raise ValueError(f"{rule.name}: must return {expected} ({1 + len(rule.state)} values), got {len(values)}")
     given = (w, g, *state)
-    return [+value if any(value is old for old in given) else value for value in values]
+    return [_copied(value) if any(value is old for old in given) else value for value in values]
+
+
+def _copied(value: Any) -> Any:
+    return value.clone() if hasattr(value, "clone") else +value  # for torch, +value is the value itself
 
 
 def step(rule: Rule, parts: Sequence[Part], t: int, hyper: Mapping[str, Any], engine: str = "numpy") -> None:
@@ -202,7 +206,16 @@ def step(rule: Rule, parts: Sequence[Part], t: int, hyper: Mapping[str, Any], en
         See `settings`; a `PerRun` has shape (runs, 1).
     engine : {"numpy", "numba"}
         What plays the record.
+
+    Raises
+    ------
+    ValueError
+        If the arrays of a part have several shapes. Nothing has been changed then.
     """
+    for part in parts:
+        if any(array.shape != part[0].shape for array in part):  # compiled loops would write beyond the smaller ones
+            shapes = ", ".join(str(array.shape) for array in part)
+            raise ValueError(f"{rule.name}: weights, gradient and state must have one shape, got {shapes}")
     with np.errstate(all="ignore"):  # inf and NaN go where arithmetic takes them, as in torch
         if parts[0][0].ndim == 2:
             for part in parts:
@@ -212,6 +225,34 @@ def step(rule: Rule, parts: Sequence[Part], t: int, hyper: Mapping[str, Any], en
                 _step_halves(rule, part, t, hyper, engine)
         else:
             _step_flat(rule, parts, t, hyper, engine)
+
+
+def step_at(rule: Rule, rows: Array, dtype: Any, t: int, hyper: Mapping[str, Any]) -> bool:
+    """Move weights by one step of an elementwise rule where they are in memory, by numba.
+
+    Arrays of their own for hundreds of small tensors would take longer to make than the step takes.
+
+    Parameters
+    ----------
+    rule, t, hyper
+        As in `step`.
+    rows : int64 array, shape (3 + number of states, parts)
+        The numbers of elements, then the addresses of weights, of gradients and of each state.
+        Each is one contiguous piece of memory of that many elements, which the caller has made sure of.
+    dtype : dtype
+        The precision of all of them.
+
+    Returns
+    -------
+    bool
+        Whether they were moved: False, with nothing done, if the rule does more than arithmetic.
+    """
+    recorded = record(rule, t, hyper)
+    if recorded is None:
+        return False
+    loop = _compiled_at(recorded.program, 2 + len(rule.state), recorded.results)
+    loop(rows, np.array(recorded.constants, dtype=dtype))
+    return True
 
 
 def step_whole(
@@ -278,28 +319,39 @@ def _step_halves(rule: Rule, part: Part, t: int, hyper: Mapping[str, Any], engin
 
 def _step_flat(rule: Rule, parts: Sequence[Part], t: int, hyper: Mapping[str, Any], engine: str) -> None:
     worth = len(parts) > MANY or sum(part[0].size for part in parts) > ENGINES[engine]
-    record = _record(rule, t, hyper) if worth else None
-    if record is None:
+    recorded = record(rule, t, hyper) if worth else None
+    if recorded is None:
         for part in parts:
             for block in _blocks(part[0].size):
                 arrays = [array[block] for array in part]
                 _assign(arrays, call(rule, arrays[0], arrays[1], t, arrays[2:], hyper))
     elif engine == "numba":
-        loop = _compiled(record.program, 2 + len(rule.state), record.results)
-        constants = np.array(record.constants, dtype=parts[0][0].dtype)
+        loop = _compiled(recorded.program, 2 + len(rule.state), recorded.results)
+        constants = np.array(recorded.constants, dtype=parts[0][0].dtype)
         for part in parts:
             loop(*part, constants)
     else:
-        _play(record, parts)
+        _play(recorded, parts)
 
 
 def _assign(arrays: Sequence[Array], values: Sequence[Any]) -> None:
-    for place, value in zip(_places(len(arrays)), values, strict=True):
+    for place, value in zip(places(len(arrays)), values, strict=True):
         arrays[place][...] = value
 
 
-def _places(given: int) -> list[int]:
-    """Which of the arrays `(w, g, *state)` are overwritten: all but the gradient."""
+def places(given: int) -> list[int]:
+    """Return which of the arrays `(w, g, *state)` are overwritten: all but the gradient.
+
+    Parameters
+    ----------
+    given : int
+        How many arrays there are.
+
+    Returns
+    -------
+    list of int
+        Their places, in the order of a rule's results.
+    """
     return [0, *range(2, given)]
 
 
@@ -379,8 +431,19 @@ def _keeps_precision(ufunc: np.ufunc) -> bool:
     return bool({"f->f", "ff->f"} & set(ufunc.types))
 
 
-def _record(rule: Rule, t: int, hyper: Mapping[str, Any]) -> Record | None:
-    """Record one call of a rule; None if it does more than arithmetic, and so must be called on the arrays."""
+def record(rule: Rule, t: int, hyper: Mapping[str, Any]) -> Record | None:
+    """Record one call of a rule.
+
+    Parameters
+    ----------
+    rule, t, hyper
+        As in `call`.
+
+    Returns
+    -------
+    Record or None
+        None if it does more than arithmetic, and so must be called on the arrays.
+    """
     recorder = _Recorder()
     w, g, *state = [recorder.new() for _ in range(2 + len(rule.state))]
     try:
@@ -403,7 +466,7 @@ def _play(record: Record, parts: Sequence[Part]) -> None:
     ]
     copies = [
         (place, block_of.get(result, result))
-        for place, result in zip(_places(given), record.results, strict=True)
+        for place, result in zip(places(given), record.results, strict=True)
         if block_of.get(result) != place
     ]
     for part in parts:
@@ -426,7 +489,7 @@ def _blocks_for(program: Program, results: tuple[int, ...], given: int) -> tuple
     made = {result: k for k, (_, _, result) in enumerate(program)}
     read = {number: k for k, (_, numbers, _) in enumerate(program) for number in numbers}  # the last time
     block = {number: number for number in range(given)}
-    for place, result in zip(_places(given), results, strict=True):
+    for place, result in zip(places(given), results, strict=True):
         if result in made and read.get(place, -1) <= made[result]:
             block[result] = place  # the old value is not needed when the new one is made
     free: list[int] = []
@@ -439,25 +502,78 @@ def _blocks_for(program: Program, results: tuple[int, ...], given: int) -> tuple
     return block, count - given
 
 
+def statements(program: Program, results: tuple[int, ...]) -> tuple[list[str], list[str]]:
+    """Write a record in Python.
+
+    Parameters
+    ----------
+    program, results
+        Those of a `Record`.
+
+    Returns
+    -------
+    list of str
+        An assignment for each constant that is used: `c1 = constants[0]`.
+    list of str
+        An assignment for each operation, in order: `v5 = multiply(c1, v2)`.
+    """
+    numbers = {*results, *(number for _, arguments, _ in program for number in arguments)}
+    loads = [f"c{-n} = constants[{-n - 1}]" for n in sorted(numbers, reverse=True) if n < 0]
+    return loads, [f"v{result} = {step.__name__}({', '.join(map(named, given))})" for step, given, result in program]
+
+
+def named(number: int) -> str:
+    """Return the name of a value or constant in `statements`.
+
+    Parameters
+    ----------
+    number : int
+        As a `Record` numbers them.
+
+    Returns
+    -------
+    str
+    """
+    return f"v{number}" if number >= 0 else f"c{-number}"
+
+
 @functools.cache
 def _compiled(program: Program, arrays: int, results: tuple[int, ...]) -> Callable[..., None]:
     """Compile a record's operations into one loop `(w, g, *state, constants)`."""
     given = [f"a{k}" for k in range(arrays)]
-    used = sorted({-n for n in (*results, *(n for _, numbers, _ in program for n in numbers)) if n < 0})
-
-    def name(number: int) -> str:
-        return f"v{number}" if number >= 0 else f"c{-number}"
-
+    loads, operations = statements(program, results)
     lines = [f"def loop({', '.join(given)}, constants):"]
-    lines += [f"    c{k} = constants[{k - 1}]" for k in used]
+    lines += [f"    {line}" for line in loads]
     lines += ["    for i in range(a0.size):"]
     lines += [f"        v{k} = a{k}[i]" for k in range(arrays)]
-    for operation, numbers, result in program:
-        lines += [f"        v{result} = {operation.__name__}({', '.join(map(name, numbers))})"]
-    lines += [f"        a{k}[i] = {name(n)}" for k, n in zip(_places(arrays), results, strict=True)]
+    lines += [f"        {line}" for line in operations]
+    lines += [f"        a{k}[i] = {named(n)}" for k, n in zip(places(arrays), results, strict=True)]
     namespace = {operation.__name__: operation for operation, _, _ in program}
     exec("\n".join(lines), namespace)  # the text is made of numbers and names of ufuncs alone
     compiled: Callable[..., None] = _numba().njit(error_model="numpy", nogil=True)(namespace["loop"])
+    return compiled
+
+
+@functools.cache
+def _compiled_at(program: Program, arrays: int, results: tuple[int, ...]) -> Callable[..., None]:
+    """Compile a record into one loop `(rows, constants)` over arrays that are given as size and addresses."""
+    numba = _numba()
+    from numba.core import cgutils, types
+
+    @numba.extending.intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
+    def pointer(context: Any, address: Any) -> Any:  # numba has no cast from an integer to a pointer
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+        return types.voidptr(address), generate
+
+    given = [f"carray(pointer(rows[{k}, i]), rows[0, i], constants.dtype)" for k in range(1, arrays + 1)]
+    lines = ["def loop(rows, constants):"]
+    lines += ["    for i in range(rows.shape[1]):"]
+    lines += [f"        part({', '.join(given)}, constants)"]
+    namespace = {"carray": numba.carray, "pointer": pointer, "part": _compiled(program, arrays, results)}
+    exec("\n".join(lines), namespace)
+    compiled: Callable[..., None] = numba.njit(nogil=True)(namespace["loop"])
     return compiled
 
 
@@ -469,34 +585,37 @@ def _numba() -> ModuleType:
     return numba
 
 
-def check_engine(engine: str, rule: Rule) -> None:
+def check_engine(engine: str, rule: Rule, engines: Iterable[str] = ENGINES) -> None:
     """Raise unless there is an engine of that name and it can run the rule.
 
     Parameters
     ----------
-    engine : {"numpy", "numba"}
+    engine : str
         What plays the record.
     rule : Rule
         As described by `driven`.
-        Rules for whole tensors are always run by NumPy: they are matrix products and norms, native already.
+        Rules for whole tensors are never recorded: they are matrix products and norms, native already.
+    engines : iterable of str
+        The engines there are.
 
     Raises
     ------
     ImportError
         If the engine needs a package that is not installed.
     ValueError
-        If there is no engine of that name, or the rule is not arithmetic alone, which is all that numba can run.
+        If there is no engine of that name, or the rule is not arithmetic alone, which is all that can be compiled.
     """
-    if engine not in ENGINES:
-        close = difflib.get_close_matches(str(engine), ENGINES, n=1)
+    engines = list(engines)
+    if engine not in engines:
+        close = difflib.get_close_matches(str(engine), engines, n=1)
         hint = f", did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"engine must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}{hint}")
+        raise ValueError(f"engine must be one of {', '.join(map(repr, engines))}, got {engine!r}{hint}")
     if engine == "numba":
         _numba()
-        if rule.elementwise and _record(rule, 1, rule.hyper) is None:
-            raise ValueError(
-                f"{rule.name}: engine='numba' runs rules of arithmetic alone, and this one does more; use 'numpy'"
-            )
+    if engine != "numpy" and rule.elementwise and record(rule, 1, rule.hyper) is None:
+        raise ValueError(
+            f"{rule.name}: engine={engine!r} runs rules of arithmetic alone, and this one does more; use 'numpy'"
+        )
 
 
 def check_shape(rule: Rule, what: str, shape: tuple[int, ...]) -> None:

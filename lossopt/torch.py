@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeGuard
+
+import numpy as np
 
 try:
     import torch
+    from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 except ModuleNotFoundError:
     raise ModuleNotFoundError("lossopt.torch needs PyTorch: pip install 'lossopt[torch]'") from None
 
@@ -16,11 +20,19 @@ from .rules.registry import Rule, validate
 
 __all__ = ["Optimizer"]
 
+_Part: TypeAlias = Sequence[torch.Tensor]  # (w, g, *state)
+_Columns: TypeAlias = list[list[torch.Tensor]]  # all w, all g, then all of each state
+
+# Elements of the largest small parameter, and of the block in which small ones are stepped side by side:
+_CPU_SIZES = (2048, 32768)  # larger blocks leave the cache
+_DEVICE_SIZES = (2**20, 2**22)  # smaller blocks spend more on starting kernels than on arithmetic
+
 
 class Optimizer(torch.optim.Optimizer):
     """Train torch parameters with any rule, in the place of any `torch.optim` optimizer.
 
     On the CPU a rule runs through NumPy, or numba, on the memory of the tensors; elsewhere through tensor operations.
+    Small parameters are stepped side by side, many of them in one block.
     A parameter whose `grad` is None is skipped: its state and its "step" stay as they are.
     Non-finite gradients go where arithmetic takes them, as in `torch.optim`; none is dropped, and none is changed.
     Float16 and bfloat16 parameters are stepped in float32 and keep float32 state.
@@ -33,9 +45,12 @@ class Optimizer(torch.optim.Optimizer):
         A group with a "rule" of its own takes its hyper-parameters from the group and that rule's defaults alone.
     rule : function or Rule
         A rule, such as `lossopt.rules.adam` or `lossopt.RULES["adam"]`.
-    engine : {"numpy", "numba"}
-        What runs rules of arithmetic on the CPU; the results are equal bit for bit. numba is the extra
+    engine : {"numpy", "numba", "compile"}
+        What runs rules of arithmetic.
+        "numpy" and "numba" are for parameters on the CPU; their results are equal bit for bit. numba is the extra
         `lossopt[fast]`.
+        "compile" makes one kernel of the rule with `torch.compile`, on every device; it takes seconds at the first
+        step, and other rates take no new kernel.
     **hyper : number, tensor of one number, or function of the step
         Hyper-parameters of the rule. A function takes the number of the call of `step`, counted from 1, and is not
         saved in `state_dict`.
@@ -91,13 +106,14 @@ class Optimizer(torch.optim.Optimizer):
         function = group.get("rule", self.rule)
         rule = driven(function)
         validate(rule, own)
-        _engine.check_engine(self.engine, rule)
+        _engine.check_engine(self.engine, rule, (*_engine.ENGINES, "compile"))
         defaults = rule.hyper if "rule" in group else self.defaults
         group = {**defaults, **group, "rule": function, "steps": 0}
         _hyper(group, 1)
         params = group["params"]
-        group["params"] = [params] if isinstance(params, torch.Tensor) else list(params)
-        _check_params(rule, group["params"])
+        if not isinstance(params, set):  # torch says what is wrong with a set
+            group["params"] = [params] if isinstance(params, torch.Tensor) else list(params)
+            _check_params(rule, group["params"])
         super().add_param_group(group)
         for name in self.defaults.keys() - rule.hyper.keys():
             del group[name]  # torch has filled in what another rule is told
@@ -124,45 +140,42 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        ready = [(driven(group["rule"]), _hyper(group, group["steps"] + 1)) for group in self.param_groups]
-        for (rule, _), group in zip(ready, self.param_groups, strict=True):
-            if any(p.grad is not None and p.grad.layout != torch.strided for p in group["params"]):
+        ready = []
+        for group in self.param_groups:
+            rule, hyper = driven(group["rule"]), _hyper(group, group["steps"] + 1)
+            params = [p for p in group["params"] if p.grad is not None]
+            if any(p.grad.layout is not torch.strided for p in params):
                 raise TypeError(f"{rule.name}: sparse gradients cannot be stepped; make the layer with sparse=False")
-        for (rule, hyper), group in zip(ready, self.param_groups, strict=True):
+            ready.append((group, rule, hyper, params))
+        for group, rule, hyper, params in ready:
             group["steps"] += 1
-            self._step_group(rule, hyper, [p for p in group["params"] if p.grad is not None])
+            self._step_group(rule, hyper, params)
         return loss
 
     def _step_group(self, rule: Rule, hyper: dict[str, Any], params: list[torch.Tensor]) -> None:
-        flat: dict[Any, list[_engine.Part]] = {}  # what is stepped together: same step, same precision
-        copied = []
+        alike: dict[Any, list[torch.Tensor]] = {}  # what is stepped together: same step, same precision, same device
         for p in params:
-            own, state, dtype = p.detach(), self.state[p], _working_dtype(p.dtype)
-            w = own.to(dtype).contiguous()  # the parameter's own memory wherever that is possible
-            g = p.grad.to(dtype)  # type: ignore[union-attr]
+            state = self.state[p]
             if not state:
-                shape = p.shape if rule.elementwise else ()
-                state.update({name: torch.zeros(shape, dtype=dtype, device=p.device) for name in rule.state})
+                like, dtype = p if rule.elementwise else p.new_zeros(()), _working_dtype(p.dtype)
+                for name in rule.state:
+                    state[name] = torch.zeros_like(like, dtype=dtype, memory_format=torch.contiguous_format)
                 state["step"] = 0
-            state["step"] += 1
-            remembered = [state[name] for name in rule.state]
-            if not _in_numpy(p):
-                w, *after = _engine.call(rule, w, g, state["step"], remembered, hyper)
-                for name, value in zip(rule.state, after, strict=True):
-                    state[name] = torch.as_tensor(value, dtype=dtype, device=p.device)
-            elif rule.elementwise:
-                part = tuple(tensor.numpy().reshape(-1) for tensor in (w, g, *remembered))
-                flat.setdefault((state["step"], dtype), []).append(part)
+            state["step"] = t = state["step"] + 1
+            if rule.elementwise:
+                alike.setdefault((t, p.dtype, p.device), []).append(p)
             else:
-                arrays = [value.numpy() for value in remembered]
-                after = _engine.step_whole(rule, w.numpy(), g.numpy(), state["step"], arrays, hyper)
-                state.update(zip(rule.state, map(torch.from_numpy, after), strict=True))
-            if w is not own:
-                copied.append((p, w))
-        for (t, _), parts in flat.items():
-            _engine.step(rule, parts, t, hyper, self.engine)
-        for p, w in copied:
-            p.copy_(w)
+                _step_whole(rule, hyper, p, state)
+        for (t, _, _), members in alike.items():
+            states = [self.state[p] for p in members]
+            columns: _Columns = [
+                members,
+                [p.grad for p in members],  # type: ignore[misc]  # those without one are not among them
+                *([state[name] for state in states] for name in rule.state),
+            ]
+            if any(map(_is_distributed, members)):
+                columns = _held_here(columns)
+            _step_columns(rule, hyper, columns, t, self.engine)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `torch.save` can write and `torch.load(..., weights_only=True)` can read.
@@ -197,15 +210,29 @@ class Optimizer(torch.optim.Optimizer):
             If it belongs to other groups, rules or parameters, or holds values that are not valid. Nothing has been
             changed then.
         """
-        groups = self._groups_to_load(state_dict)
-        state = state_dict["state"]
-        super().load_state_dict({"state": state, "param_groups": groups})
-        # torch has given the state the precision of its parameter; half precision would lose what float32 remembers.
-        for here, saved in zip(self.param_groups, groups, strict=True):
-            for p, key in zip(here["params"], saved["params"], strict=True):
-                for name in driven(here["rule"]).state if key in state else ():
-                    precise = state[key][name].to(device=p.device, dtype=_working_dtype(p.dtype), copy=True)
-                    self.state[p][name] = precise
+        loaded: dict[torch.Tensor, dict[str, Any]] = {}
+
+        def check(_: torch.optim.Optimizer, given: dict[str, Any]) -> dict[str, Any]:
+            groups, state = self._groups_to_load(given), dict(given["state"])
+            for here, saved in zip(self.param_groups, groups, strict=True):
+                for p, key in zip(here["params"], saved["params"], strict=True):
+                    if key in state:
+                        loaded[p] = _loaded(driven(here["rule"]), p, state.pop(key))
+            return {"param_groups": groups, "state": state}
+
+        def keep(_: torch.optim.Optimizer) -> None:
+            self.state.update(loaded)  # not by torch, which would round it to the precision of its parameter
+
+        # After the hooks that change what is loaded, and before those that look at what was loaded:
+        hooks = [
+            self.register_load_state_dict_pre_hook(check),
+            self.register_load_state_dict_post_hook(keep, prepend=True),
+        ]
+        try:
+            super().load_state_dict(dict(state_dict))
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _groups_to_load(self, state_dict: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The groups of a state dict, with rules for their names, if they fit the groups here."""
@@ -222,9 +249,8 @@ class Optimizer(torch.optim.Optimizer):
             if saved.get("rule") != rule.name:
                 raise ValueError(f"state_dict: the rule here is {rule.name}, got {saved.get('rule')}")
             group = {**here, **saved, "rule": here["rule"]}
-            validate(
-                rule, {name: value for name, value in group.items() if name not in here.keys() - rule.hyper.keys()}
-            )
+            others = {*here, "param_names"} - rule.hyper.keys()
+            validate(rule, {name: value for name, value in group.items() if name not in others})
             _hyper(group, 1)
             for p, key in zip(here["params"], saved["params"], strict=True):
                 _check_state(rule, p, key, state_dict["state"].get(key))
@@ -236,6 +262,154 @@ class Optimizer(torch.optim.Optimizer):
 
     def __repr__(self) -> str:
         return "\n".join(["Optimizer(", *map(_engine.summary, self.param_groups), ")"])
+
+
+def _step_whole(rule: Rule, hyper: dict[str, Any], p: torch.Tensor, state: dict[str, Any]) -> None:
+    """Step one parameter as a whole."""
+    t, dtype = state["step"], _working_dtype(p.dtype)
+    w, g = _plain(p, dtype), _plain(p.grad, dtype)  # type: ignore[arg-type]  # `step` has seen to it
+    remembered = [state[name] for name in rule.state]
+    if _in_numpy(p):
+        arrays = [tensor.numpy() for tensor in remembered]
+        after = [torch.from_numpy(a) for a in _engine.step_whole(rule, w.numpy(), g.numpy(), t, arrays, hyper)]
+    else:
+        w, *after = _engine.call(rule, w, g, t, remembered, hyper)
+    p.copy_(w)
+    for name, value in zip(rule.state, after, strict=True):
+        state[name] = torch.as_tensor(value, dtype=dtype, device=p.device)
+
+
+def _is_distributed(tensor: torch.Tensor) -> TypeGuard[Any]:
+    """Whether a tensor is a DTensor, of which each process holds a part; its module takes long to import."""
+    return hasattr(tensor, "to_local")
+
+
+def _held_here(columns: list[Any]) -> _Columns:
+    """The parts of the tensors that this process holds, each gradient's part being that of its weights."""
+    weights, gradients, *states = columns
+    gradients = [
+        g.redistribute(placements=w.placements) if _is_distributed(w) else g
+        for w, g in zip(weights, gradients, strict=True)
+    ]
+    return [[x.to_local() if _is_distributed(x) else x for x in column] for column in (weights, gradients, *states)]
+
+
+def _step_columns(rule: Rule, hyper: dict[str, Any], columns: _Columns, t: int, engine: str) -> None:
+    """Step parameters of one precision on one device by an elementwise rule."""
+    first = columns[0][0]
+    dtype = _working_dtype(first.dtype)
+    if engine != "compile" and not _in_numpy(first):
+        engine = "torch"
+    if engine == "numba" and _step_in_memory(rule, hyper, columns, t):
+        return
+    alone, blocks = _divided(columns, *(_CPU_SIZES if engine in _engine.ENGINES else _DEVICE_SIZES))
+    for block in blocks:
+        flat = [_flatten_dense_tensors(column).to(dtype) for column in block]  # type: ignore[no-untyped-call]
+        (after,) = _advance(rule, hyper, [flat], t, engine)
+        for place in _engine.places(len(block)):
+            pieces = _unflatten_dense_tensors(after[place], block[place])  # type: ignore[no-untyped-call]
+            torch._foreach_copy_(block[place], pieces)
+    if alone:
+        plain = [[_plain(tensor, dtype) for tensor in part] for part in alone]
+        for part, after in zip(alone, _advance(rule, hyper, plain, t, engine), strict=True):
+            for place in _engine.places(len(part)):
+                if after[place] is not part[place]:
+                    part[place].copy_(after[place])
+        _tell_torch([part[0] for part in alone])
+
+
+def _divided(columns: _Columns, small: int, size: int) -> tuple[list[_Part], list[_Columns]]:
+    """Parts to be stepped where they are, and columns of small ones that fill a block of that size together."""
+    alone: list[_Part] = []
+    blocks: list[list[_Part]] = []
+    free = 0
+    for part in zip(*columns, strict=True):
+        n = part[0].numel()
+        if n > small:
+            alone.append(part)
+            continue
+        if not blocks or n > free:
+            blocks.append([])
+            free = size
+        blocks[-1].append(part)
+        free -= n
+    if blocks and len(blocks[-1]) == 1:
+        alone += blocks.pop()
+    return alone, [list(map(list, zip(*block, strict=True))) for block in blocks]
+
+
+def _advance(rule: Rule, hyper: dict[str, Any], parts: Sequence[_Part], t: int, engine: str) -> Sequence[_Part]:
+    """Step contiguous parts, in place where the engine can; where the new values are."""
+    if engine in _engine.ENGINES:
+        arrays = [tuple([tensor.numpy().reshape(-1) for tensor in part]) for part in parts]
+        _engine.step(rule, arrays, t, hyper, engine)
+        return parts
+    record = _engine.record(rule, t, hyper) if engine == "compile" else None
+    if record is not None:
+        kernel = _kernel(record.program, len(parts[0]), record.results)
+        constants = torch.tensor(record.constants, dtype=parts[0][0].dtype, device=parts[0][0].device)
+        for part in parts:
+            kernel(*[tensor.detach().view(-1) for tensor in part], constants)
+        return parts
+    after = []
+    for w, g, *state in parts:
+        new, *remembered = _engine.call(rule, w, g, t, state, hyper)
+        full = [torch.as_tensor(value, dtype=w.dtype, device=w.device).expand_as(w) for value in (new, *remembered)]
+        after.append([full[0], g, *full[1:]])
+    return after
+
+
+@functools.cache
+def _kernel(program: _engine.Program, arrays: int, results: tuple[int, ...]) -> Callable[..., None]:
+    """Compile a record's operations into one kernel `(w, g, *state, constants)`.
+
+    The constants are given as a tensor, so that a new step or rate compiles nothing anew.
+    """
+    loads, operations = _engine.statements(program, results)
+    lines = [f"def kernel({', '.join(f'v{k}' for k in range(arrays))}, constants):"]
+    lines += [f"    {line}" for line in (*loads, *operations)]
+    lines += [f"    v{k}.copy_({_engine.named(n)})" for k, n in zip(_engine.places(arrays), results, strict=True)]
+    elsewhere = {"power": torch.pow, "positive": torch.clone}  # +x of torch is x itself
+    names = {operation.__name__ for operation, _, _ in program}
+    namespace: dict[str, Any] = {name: elsewhere.get(name) or getattr(torch, name) for name in names}
+    exec("\n".join(lines), namespace)  # the text is made of numbers and names of ufuncs alone
+    kernel: Callable[..., None] = namespace["kernel"]
+    return torch.compile(kernel, dynamic=True, fullgraph=True)
+
+
+def _step_in_memory(rule: Rule, hyper: dict[str, Any], columns: _Columns, t: int) -> bool:
+    """Step parameters where they are in memory by numba, if all is there as its loop needs it; whether that was so."""
+    dtype = columns[0][0].dtype
+    sizes = [p.numel() for p in columns[0]]
+    if len(sizes) <= _engine.MANY and sum(sizes) <= _engine.ENGINES["numba"]:
+        return False
+    for column in columns:
+        if {(x.dtype, x.is_contiguous(), x.is_cpu) for x in column} != {(dtype, True, True)}:
+            return False
+        if [x.numel() for x in column] != sizes:
+            return False
+    rows = np.array([sizes, *([x.data_ptr() for x in column] for column in columns)])
+    moved = _engine.step_at(rule, rows, str(dtype).removeprefix("torch."), t, hyper)
+    _tell_torch(columns[0])
+    return moved
+
+
+def _tell_torch(params: Sequence[torch.Tensor]) -> None:
+    """Say that parameters were changed, so that a graph through their old values refuses to be run again."""
+    torch.autograd.graph.increment_version(params)
+
+
+def _loaded(rule: Rule, p: torch.Tensor, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a parameter's saved state as it is kept here."""
+    precise = {"dtype": _working_dtype(p.dtype), "device": p.device, "memory_format": torch.contiguous_format}
+    return {name: saved[name].to(**precise, copy=True) for name in rule.state} | {"step": int(saved["step"])}
+
+
+def _plain(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A tensor of that precision in one piece: itself wherever that is possible."""
+    if tensor.dtype is dtype and tensor.is_contiguous():
+        return tensor
+    return tensor.to(dtype).contiguous()
 
 
 def _working_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -256,7 +430,9 @@ def _hyper(group: Mapping[str, Any], t: int) -> dict[str, Any]:
     hyper = settings(hyper, t)
     for name, value in hyper.items():
         if isinstance(value, PerRun):
-            raise ValueError(f"{rule.name}: {name} must be one number, got an array of shape {value.shape}")
+            if value.size != 1:
+                raise ValueError(f"{rule.name}: {name} must be one number, got an array of shape {value.shape}")
+            hyper[name] = value.item()
     return hyper
 
 
@@ -269,6 +445,19 @@ def _check_params(rule: Rule, params: list[Any]) -> None:
             if any(p is other for other in tensors[:i]):
                 raise ValueError(f"parameter {i} is there twice")
             _engine.check_shape(rule, f"parameter {i}", tuple(p.shape))
+            if _is_distributed(p) and not rule.elementwise:
+                raise TypeError(
+                    f"{rule.name}: needs whole tensors, and of parameter {i} each process holds a part (a DTensor with "
+                    f"placements {p.placements}); take a rule that steps each number alone, such as adamw, or "
+                    "DistributedDataParallel, where each process holds all of it"
+                )
+
+
+def _is_count(value: Any) -> bool:
+    try:
+        return bool(value >= 0 and int(value) == value)
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_state(rule: Rule, p: torch.Tensor, key: Any, state: Mapping[str, Any] | None) -> None:
@@ -277,6 +466,13 @@ def _check_state(rule: Rule, p: torch.Tensor, key: Any, state: Mapping[str, Any]
     what = f"state_dict: parameter {key}"
     if set(state) != {"step", *rule.state}:
         raise ValueError(f"{what}: {rule.name} remembers {', '.join(('step', *rule.state))}, got {', '.join(state)}")
+    if not _is_count(state["step"]):
+        raise ValueError(f"{what}: step must be a whole number from 0, got {state['step']!r}")
     for name in rule.state if rule.elementwise else ():
         if state[name].shape != p.shape:
             raise ValueError(f"{what}: {name} must have shape {tuple(p.shape)}, got {tuple(state[name].shape)}")
+        if _is_distributed(state[name]) != _is_distributed(p):
+            raise ValueError(
+                f"{what}: {name} must be a {type(p.data).__name__} as the parameter is, got a "
+                f"{type(state[name]).__name__}; save and load with torch.distributed.checkpoint, which lays it out anew"
+            )

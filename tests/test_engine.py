@@ -81,7 +81,7 @@ def test_blocks_without_a_record_equal_the_rule_called_on_the_whole(rule, dtype,
 
 
 def test_every_elementwise_rule_can_be_recorded(rule):
-    assert engine._record(rule, 1, rule.hyper) is not None
+    assert engine.record(rule, 1, rule.hyper) is not None
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -89,6 +89,20 @@ def test_numba_equals_numpy_bit_for_bit(rule, dtype, small):
     pytest.importorskip("numba")
     compiled = run(rule, by_engine(rule, engine_name="numba"), dtype=dtype)
     assert equal(compiled, run(rule, by_engine(rule), dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numba_steps_parts_where_their_addresses_say(rule, dtype, small):
+    pytest.importorskip("numba")
+    cuts = [slice(0, 100), slice(100, 100), slice(100, SIZE)]
+
+    def by_address(w, g, t, state):
+        columns = [[array[cut] for cut in cuts] for array in (w, g, *state)]
+        sizes = [part.size for part in columns[0]]
+        rows = np.array([sizes, *([part.ctypes.data for part in column] for column in columns)])
+        assert engine.step_at(rule, rows, dtype, t, rule.hyper)
+
+    assert equal(run(rule, by_address, dtype=dtype), run(rule, by_engine(rule), dtype=dtype))
 
 
 def test_many_parts_stepped_together_equal_each_by_itself(rule, small):
@@ -117,6 +131,14 @@ def test_runs_in_one_array_equal_the_runs_one_by_one(rule, dtype, block, monkeyp
             engine.step(rule, [(w[k], g[k], *(s[k] for s in state))], t, own)
 
         assert equal([array[k] for array in together], [array[k] for array in run(rule, step, (3, 80), dtype)])
+
+
+@pytest.mark.parametrize("engine_name", ["numpy", "numba"])
+def test_arrays_of_several_shapes_are_refused_and_nothing_is_changed(engine_name, small):
+    w = np.ones(8)
+    with pytest.raises(ValueError, match=r"adam: .* must have one shape, got \(8,\), \(8,\), \(1,\), \(8,\)"):
+        engine.step(driven(adam), [(w, w, np.ones(1), w)], 1, driven(adam).hyper, engine_name)
+    assert (w == 1).all()
 
 
 def test_float16_is_stepped_in_float32_and_then_rounded(rule, small):
@@ -195,7 +217,7 @@ def double_constant(w, g, t, lr=0.1):
 @pytest.mark.parametrize("function", [clipped, compared, methodical, double_constant])
 def test_a_rule_that_cannot_be_recorded_is_called_on_blocks(function, small):
     rule = driven(function)
-    assert engine._record(rule, 1, rule.hyper) is None
+    assert engine.record(rule, 1, rule.hyper) is None
     assert equal(run(rule, by_engine(rule), dtype=np.float32), run(rule, by_calling(rule), dtype=np.float32))
 
 
@@ -204,6 +226,7 @@ def test_numba_refuses_a_rule_that_cannot_be_recorded(function):
     pytest.importorskip("numba")
     with pytest.raises(ValueError, match=f"{function.__name__}: engine='numba' runs rules of arithmetic alone"):
         engine.check_engine("numba", driven(function))
+    assert not engine.step_at(driven(function), np.zeros((3, 0), np.int64), np.float32, 1, driven(function).hyper)
 
 
 def everything(w, g, t, a, lr=0.5):
@@ -213,14 +236,14 @@ def everything(w, g, t, a, lr=0.5):
 
 def test_powers_negation_and_primitives_are_recorded_as_arrays_compute_them(small):
     rule = driven(everything)
-    assert engine._record(rule, 1, rule.hyper) is not None
+    assert engine.record(rule, 1, rule.hyper) is not None
     assert equal(run(rule, by_engine(rule)), run(rule, by_calling(rule)))
 
 
 def test_roots_and_squares_are_recorded_as_such():
-    record = engine._record(driven(adam), 1, driven(adam).hyper)
+    record = engine.record(driven(adam), 1, driven(adam).hyper)
     assert np.sqrt in [operation for operation, *_ in record.program]
-    record = engine._record(driven(everything), 1, driven(everything).hyper)
+    record = engine.record(driven(everything), 1, driven(everything).hyper)
     assert np.square in [operation for operation, *_ in record.program]
 
 
@@ -315,6 +338,8 @@ def test_an_unknown_engine_is_named_with_the_nearest_one():
         ValueError, match=r"engine must be one of 'numpy', 'numba', got 'nunba', did you mean 'numba'\?"
     ):
         engine.check_engine("nunba", driven(sgd))
+    with pytest.raises(ValueError, match="engine must be one of 'numpy', 'mine', got 'numba'"):
+        engine.check_engine("numba", driven(sgd), ("numpy", "mine"))
 
 
 def test_a_missing_numba_names_the_extra(monkeypatch):

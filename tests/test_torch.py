@@ -1,21 +1,24 @@
 import copy
 import io
 import math
-import os
-import subprocess
-import sys
+import shutil
 
 import numpy as np
 import pytest
 
 from lossopt import optim
 from lossopt.rules import adagrad, adam, adamw, lamb, momentum, muon, nesterov, rmsprop, sgd
-from lossopt.rules.registry import RULES
+from lossopt.rules.registry import RULES, describe
 from lossopt.tensor import tensor
 
 torch = pytest.importorskip("torch")
 
-from lossopt.torch import Optimizer  # noqa: E402  (it needs torch, which the line above asks for)
+from torch.optim.optimizer import (  # noqa: E402
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from lossopt.torch import Optimizer, _kernel  # noqa: E402  (it needs torch, which the line above asks for)
 
 SHAPES = [(3, 4), (2, 5)]
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -31,10 +34,11 @@ def parameters(shapes=SHAPES, dtype=torch.float64, device="cpu", seed=0):
 
 
 def gradients(t, params):
-    """The gradients of step t, one coordinate of which is always zero."""
+    """The gradients of step t, one coordinate of each array being always zero."""
     for i, parameter in enumerate(params):
-        g = np.random.default_rng([t, i]).standard_normal(parameter.shape)
-        g[..., -1:] = 0
+        g = np.asarray(np.random.default_rng([t, i]).standard_normal(parameter.shape))
+        if g.ndim:
+            g[..., -1:] = 0
         parameter.grad = torch.tensor(g, dtype=parameter.dtype, device=parameter.device)
 
 
@@ -101,16 +105,94 @@ def test_it_trains_as_the_numpy_optimizer_does(rule, dtype):
 SQUARE = [(3, 3), (4, 4)]  # so that no eigenvector is a matter of choice, which libraries may make differently
 
 
+side_by_side_or_alone = pytest.mark.parametrize("sizes", [(12, 100), (0, 0)], ids=["side by side", "each alone"])
+
+
 @every_rule
-def test_tensor_operations_train_as_numpy_does(rule, monkeypatch):
-    by_numpy, by_torch = parameters(SQUARE), parameters(SQUARE)
+@side_by_side_or_alone
+def test_tensor_operations_train_as_numpy_does(rule, sizes, monkeypatch):
+    by_numpy, by_torch = parameters(SQUARE * 2), parameters(SQUARE * 2)
     train(Optimizer(by_numpy, rule.rule), by_numpy, range(1, 11))
     monkeypatch.setattr("lossopt.torch._in_numpy", lambda p: False)
+    monkeypatch.setattr("lossopt.torch._DEVICE_SIZES", sizes)
     optimizer = Optimizer(by_torch, rule.rule)
     train(optimizer, by_torch, range(1, 11))
     assert_close(by_torch, by_numpy)
     optimizer.load_state_dict(through_a_file(optimizer.state_dict()))
     train(optimizer, by_torch, [11])
+
+
+@pytest.fixture
+def fresh_kernels():
+    """No kernel of another test is found, and none is left."""
+    _kernel.cache_clear()
+    yield
+    _kernel.cache_clear()
+
+
+elementwise_rule = pytest.mark.parametrize(
+    "rule", [rule for rule in RULES.values() if rule.elementwise], ids=lambda rule: rule.name
+)
+
+
+@elementwise_rule
+@side_by_side_or_alone
+def test_the_kernel_of_a_rule_trains_as_numpy_does(rule, sizes, fresh_kernels, monkeypatch):
+    monkeypatch.setattr("torch.compile", lambda kernel, **options: kernel)  # its text is the same, compiled or not
+    monkeypatch.setattr("lossopt.torch._DEVICE_SIZES", sizes)
+    by_numpy, by_kernel = parameters(SQUARE * 2), parameters(SQUARE * 2)
+    for params, engine in ((by_numpy, "numpy"), (by_kernel, "compile")):
+        train(Optimizer(params, rule.rule, engine=engine, weight_decay=0.1), params, range(1, 11))
+    assert _kernel.cache_info().currsize > 0
+    assert_close(by_kernel, by_numpy)
+
+
+@pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's own, in its compiler
+def test_a_compiled_kernel_serves_every_step_rate_and_size(fresh_kernels):
+    by_numpy, compiled = parameters([*SQUARE, (70,)]), parameters([*SQUARE, (70,)])
+    for params, engine in ((by_numpy, "numpy"), (compiled, "compile")):
+        optimizer = Optimizer(params, adam, lr=lambda t: 0.1 / t, engine=engine)
+        train(optimizer, params, [1])
+        made = torch._dynamo.utils.counters["stats"]["unique_graphs"] if engine == "compile" else 0
+        train(optimizer, params, [2, 3])
+        params[0].grad = None
+        optimizer.step()  # other parameters, side by side: another size, and one of them alone
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == made > 0
+    assert_close(compiled, by_numpy)
+
+
+def keeps_its_weights(w, g, t, before, lr=0.5):
+    return before - lr * g, w
+
+
+def keeps_its_gradient(w, g, t, first, second, lr=0.5):
+    return w - lr * second, g, first
+
+
+def counts(w, g, t, n, lr=0.5):
+    return w - lr * g / t, 2.0
+
+
+@pytest.mark.parametrize("rule", [keeps_its_weights, keeps_its_gradient, counts])
+@pytest.mark.parametrize("engine", ["numpy", "numba", "compile", "tensors"])
+@side_by_side_or_alone
+def test_a_rule_may_keep_what_it_was_given_or_a_number(rule, engine, sizes, fresh_kernels, monkeypatch):
+    if engine == "numba":
+        pytest.importorskip("numba")
+    monkeypatch.setattr("torch.compile", lambda kernel, **options: kernel)
+    monkeypatch.setattr("lossopt.torch._in_numpy", lambda p: engine != "tensors")
+    monkeypatch.setattr("lossopt.torch._DEVICE_SIZES", sizes)
+    monkeypatch.setattr("lossopt.torch._CPU_SIZES", sizes)
+    monkeypatch.setattr("lossopt.engine.ENGINES", {"numpy": 0, "numba": 0})
+    params = parameters(SQUARE * 2)
+    expected = [(w, *[0.0] * len(describe(rule).state)) for w in values(params)]
+    optimizer = Optimizer(params, rule, engine="numpy" if engine == "tensors" else engine)
+    for t in range(1, 5):
+        gradients(t, params)
+        expected = [rule(w, p.grad.clone(), t, *state) for p, (w, *state) in zip(params, expected, strict=True)]
+        optimizer.step()
+    assert same(values(params), [w for w, *_ in expected])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -134,6 +216,43 @@ def test_numba_trains_as_numpy_does(rule, monkeypatch):
         train(Optimizer(params, rule.rule, engine=engine), params, range(1, 6))
         trained.append(values(params))
     assert same(*trained)
+
+
+def assorted(dtype=torch.float32):
+    """Parameters of all kinds: in one piece or not, of several precisions, empty, and with gradients of any order."""
+    params = parameters([(3, 4), (), (0,), (5,), (2, 3, 4, 4)] * 2, dtype)
+    params += parameters([(4,), (2, 2)], torch.bfloat16) + parameters([(4,), (2, 2)], torch.float64)
+    params += [torch.nn.Parameter(p.detach().T) for p in parameters([(3, 4), (2, 5)], dtype)]
+    params += [torch.nn.Parameter(p.detach()[..., 0]) for p in parameters([(10, 5, 2), (10, 2)], dtype)]
+    for p in params[4:10:5]:
+        p.data = p.detach().to(memory_format=torch.channels_last)
+    return params
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba", "tensors"])
+@pytest.mark.parametrize("sizes", [(20, 30), (2048, 32768), (0, 0)], ids=["some alone", "side by side", "each alone"])
+def test_many_parameters_of_all_kinds_are_stepped_as_each_by_itself(engine, sizes, monkeypatch):
+    if engine == "numba":
+        pytest.importorskip("numba")
+    monkeypatch.setattr("lossopt.torch._in_numpy", lambda p: engine != "tensors")
+    monkeypatch.setattr("lossopt.engine.ENGINES", {"numpy": 0, "numba": 0})
+    together, apart = assorted(), assorted()
+    optimizer = Optimizer(together, adam, lr=0.1, engine=engine.replace("tensors", "numpy"))
+    others = [Optimizer([p], adam, lr=0.1) for p in apart]
+    for t in range(1, 6):
+        for params in (together, apart):
+            gradients(t, params)
+            params[-3].grad = params[-3].grad.T.contiguous().T
+            for k in (t, t + 5):  # no gradient now, and another number of steps from now on
+                params[k].grad = None
+        monkeypatch.setattr("lossopt.torch._CPU_SIZES", sizes)
+        monkeypatch.setattr("lossopt.torch._DEVICE_SIZES", sizes)
+        optimizer.step()
+        monkeypatch.setattr("lossopt.torch._CPU_SIZES", (0, 0))
+        monkeypatch.setattr("lossopt.torch._DEVICE_SIZES", (0, 0))
+        for other in others:
+            other.step()
+    assert same(values(together), values(apart))
 
 
 THEIRS = {
@@ -225,6 +344,40 @@ def test_channels_last_and_turned_gradients_are_stepped_in_place():
     assert torch.equal(p, q)
 
 
+@pytest.mark.parametrize("rule", [adam, muon])
+@pytest.mark.parametrize("engine", ["numpy", "numba", "tensors"])
+@side_by_side_or_alone
+def test_a_graph_through_old_weights_refuses_to_be_run_after_a_step(rule, engine, sizes, monkeypatch):
+    if engine == "numba":
+        pytest.importorskip("numba")
+    monkeypatch.setattr("lossopt.torch._in_numpy", lambda p: engine != "tensors")
+    monkeypatch.setattr("lossopt.torch._CPU_SIZES", sizes)
+    monkeypatch.setattr("lossopt.torch._DEVICE_SIZES", sizes)
+    monkeypatch.setattr("lossopt.engine.ENGINES", {"numpy": 0, "numba": 0})
+    params = parameters()
+    optimizer = Optimizer(params, rule, engine=engine.replace("tensors", "numpy"))
+    losses = [parameter.square().sum() for parameter in params]
+    for loss in losses:
+        loss.backward(retain_graph=True)
+    optimizer.step()
+    for loss in losses:
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+
+@every_rule
+def test_gradients_may_have_graphs_of_their_own(rule):
+    plain, graphed = parameters(SQUARE), parameters(SQUARE)
+    for params, graph in ((plain, False), (graphed, True)):
+        grads = torch.autograd.grad(sum((p**4).sum() for p in params), params, create_graph=graph)
+        for parameter, grad in zip(params, grads, strict=True):
+            parameter.grad = grad
+        Optimizer(params, rule.rule).step()
+    assert params[0].grad.requires_grad
+    assert same(values(plain), values(graphed))
+    assert all(parameter.is_leaf for parameter in params)
+
+
 def test_parameters_are_changed_in_their_own_memory():
     params = parameters()
     addresses = [parameter.data_ptr() for parameter in params]
@@ -233,6 +386,35 @@ def test_parameters_are_changed_in_their_own_memory():
 
 
 # What torch.optim does too
+
+
+def columns(shape):
+    """A parameter that is not in one piece of memory."""
+    return torch.nn.Parameter(torch.randn(*shape, 2, dtype=torch.float64)[..., 0])
+
+
+@every_rule
+@pytest.mark.parametrize("make", [lambda shape: torch.nn.Parameter(torch.randn(shape, dtype=torch.float64)), columns])
+def test_the_loss_falls_with_and_without_a_schedule(rule, make):
+    torch.manual_seed(0)
+    weight, bias, x = make((10, 5)), make((10, 1)), torch.randn(5, 1, dtype=torch.float64)
+    optimizer = Optimizer([weight, bias], rule.rule)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=10, gamma=0.9)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (weight @ x + bias).square().sum()
+        loss.backward()
+        return loss
+
+    losses = [closure().item()]
+    for t in range(200):
+        optimizer.step(closure)
+        if t >= 100:
+            scheduler.step()
+        if t % 100 == 99:
+            losses.append(closure().item())
+    assert losses[0] > losses[1] > losses[2]
 
 
 def test_groups_are_separate_optimizers_and_a_rate_of_zero_moves_nothing():
@@ -273,6 +455,21 @@ def test_a_group_may_have_a_rule_of_its_own():
         Optimizer([{"params": matrices}, {"params": others}], adamw).load_state_dict(optimizer.state_dict())
 
 
+def test_the_default_precision_of_torch_does_not_matter():
+    trained = []
+    for default in (torch.float32, torch.float64):
+        torch.set_default_dtype(default)
+        try:
+            params = parameters(dtype=torch.float32)
+            optimizer = Optimizer(params, adam)
+            train(optimizer, params, [1, 2])
+        finally:
+            torch.set_default_dtype(torch.float32)
+        trained.append(values(params))
+        assert all(optimizer.state[p]["m"].dtype == torch.float32 for p in params)
+    assert same(*trained)
+
+
 def test_a_group_joins_later():
     params = parameters()
     optimizer = Optimizer(params[:1], adam, lr=0.1)
@@ -303,27 +500,74 @@ def test_a_closure_is_evaluated_with_gradients_and_its_loss_returned():
     assert optimizer.step() is None
 
 
-def test_a_scheduler_of_torch_moves_the_rate():
-    params = parameters()
-    optimizer = Optimizer(params, sgd, lr=0.1)
-    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.1)
+SCHEDULERS = {
+    "StepLR": {"step_size": 2, "gamma": 0.1},
+    "MultiStepLR": {"milestones": [1, 3]},
+    "LambdaLR": {"lr_lambda": lambda t: 0.9**t},
+    "MultiplicativeLR": {"lr_lambda": lambda t: 0.9},
+    "ConstantLR": {},
+    "LinearLR": {},
+    "ExponentialLR": {"gamma": 0.9},
+    "PolynomialLR": {},
+    "CosineAnnealingLR": {"T_max": 4},
+    "CosineAnnealingWarmRestarts": {"T_0": 2},
+    "OneCycleLR": {"max_lr": 0.5, "total_steps": 8},
+    "CyclicLR": {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 2},
+    "ReduceLROnPlateau": {"patience": 1},
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("tensor_rate", [False, True])
+def test_the_schedulers_of_torch_move_what_they_move_there(name, tensor_rate):
     rates = []
-    for t in range(1, 5):
-        train(optimizer, params, [t])
-        rates.append(optimizer.param_groups[0]["lr"])
-        scheduler.step()
-    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01])
+    for make in (Optimizer, lambda params, _, **options: torch.optim.SGD(params, **options)):
+        params = parameters()
+        optimizer = make(params, momentum, lr=torch.tensor(0.1) if tensor_rate else 0.1, momentum=0.9)
+        scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **SCHEDULERS[name])
+        rates.append([])
+        for t in range(1, 8):
+            train(optimizer, params, [t])
+            rates[-1].append([float(optimizer.param_groups[0][n]) for n in ("lr", "momentum")])
+            scheduler.step(*[1.0] * (name == "ReduceLROnPlateau"))
+    assert rates[0] == rates[1]
+    assert rates[0].count(rates[0][0]) < 7
+
+
+def test_a_chain_of_schedulers_moves_the_rate_and_goes_on_from_a_file():
+    def make():
+        params = parameters()
+        optimizer = Optimizer(params, adam, lr=0.1)
+        warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, total_iters=2)
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
+        return params, optimizer, torch.optim.lr_scheduler.SequentialLR(optimizer, [warm_up, falling], milestones=[2])
+
+    def go_on(params, optimizer, scheduler, steps):
+        for t in steps:
+            train(optimizer, params, [t])
+            scheduler.step()
+
+    first, second = make(), make()
+    go_on(*first, range(1, 4))
+    with torch.no_grad():
+        torch._foreach_copy_(second[0], first[0])
+    for mine, saved in zip(second[1:], first[1:], strict=True):
+        mine.load_state_dict(through_a_file(saved.state_dict()))
+    for trained in (first, second):
+        go_on(*trained, range(4, 7))
+    assert same(values(first[0]), values(second[0]))
 
 
 @every_rule
-def test_a_rate_may_be_a_tensor_or_a_function_of_the_step(rule):
+@pytest.mark.parametrize("in_numpy", [True, False], ids=["by numpy", "by tensor operations"])
+def test_a_rate_may_be_a_tensor_or_a_function_of_the_step(rule, in_numpy, monkeypatch):
+    monkeypatch.setattr("lossopt.torch._in_numpy", lambda p: in_numpy)
     trained = []
-    for lr in (0.01, torch.tensor(0.01, dtype=torch.float64), lambda t: 0.01):
+    for lr in (0.01, *(torch.tensor(x, dtype=torch.float64) for x in (0.01, [0.01])), lambda t: 0.01):
         params = parameters()
         train(Optimizer(params, rule.rule, lr=lr), params, range(1, 5))
         trained.append(values(params))
-    assert same(trained[0], trained[1])
-    assert same(trained[0], trained[2])
+    assert all(same(trained[0], other) for other in trained[1:])
 
 
 def test_a_function_of_the_step_counts_the_calls_of_step_from_one():
@@ -340,15 +584,61 @@ def test_a_function_of_the_step_counts_the_calls_of_step_from_one():
     assert seen == [3]
 
 
-def test_hooks_are_called_in_order():
+def test_hooks_are_called_in_order_until_they_are_removed():
     calls = []
     params = parameters()
     optimizer = Optimizer(params, sgd)
-    optimizer.register_step_pre_hook(lambda *_: calls.append("before 1"))
-    optimizer.register_step_pre_hook(lambda *_: calls.append("before 2"))
-    optimizer.register_step_post_hook(lambda *_: calls.append("after"))
+    hooks = [
+        optimizer.register_step_pre_hook(lambda *_: calls.append("before 1")),
+        optimizer.register_step_pre_hook(lambda *_: calls.append("before 2")),
+        optimizer.register_step_post_hook(lambda *_: calls.append("after")),
+        register_optimizer_step_pre_hook(lambda *_: calls.append("before all")),
+        register_optimizer_step_post_hook(lambda *_: calls.append("after all")),
+    ]
     train(optimizer, params, [1])
-    assert calls == ["before 1", "before 2", "after"]
+    for hook in hooks:
+        hook.remove()
+    train(optimizer, params, [2])
+    assert calls == ["before all", "before 1", "before 2", "after", "after all"]
+
+
+def test_hooks_of_saving_see_the_state_before_and_the_dict_after():
+    optimizer = Optimizer(parameters(), adam)
+    optimizer.register_state_dict_pre_hook(lambda optimizer: optimizer.state.update(note=1))
+    optimizer.register_state_dict_post_hook(lambda optimizer, saved: saved | {"seen": saved["state"].pop("note")})
+    saved = optimizer.state_dict()
+    assert (saved["seen"], saved["state"], saved["param_groups"][0]["rule"]) == (1, {}, "adam")
+
+
+def test_hooks_of_loading_change_what_is_loaded_and_see_what_was():
+    params = parameters(dtype=torch.bfloat16)
+    optimizer = Optimizer(params, adam, lr=0.1)
+    train(optimizer, params, [1])
+    saved = optimizer.state_dict()
+    kept = copy.deepcopy(flat(saved))
+    seen = []
+
+    def halve(optimizer, given):
+        given = copy.deepcopy(given)
+        given["param_groups"][0]["lr"] /= 2
+        given["state"][0]["m"] /= 2
+        return given | {"state": given["state"] | {"note": 1}}
+
+    optimizer.register_load_state_dict_pre_hook(halve)
+    optimizer.register_load_state_dict_post_hook(lambda optimizer: seen.append(optimizer.state[params[0]]["m"].clone()))
+    optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[0]["lr"] == 0.05
+    assert optimizer.state["note"] == 1
+    assert torch.equal(seen[0], saved["state"][0]["m"] / 2)
+    assert torch.equal(optimizer.state[params[0]]["m"], seen[0])
+    assert seen[0].dtype == torch.float32
+    assert flat(saved) == kept
+    optimizer.register_load_state_dict_pre_hook(lambda _, given: given["param_groups"][0].update(lr=-1.0))
+    before = copy.deepcopy(flat(optimizer.state_dict() | {"state": {}}))
+    with pytest.raises(ValueError, match="adam: lr must lie in"):
+        optimizer.load_state_dict(copy.deepcopy(saved))
+    assert flat(optimizer.state_dict() | {"state": {}}) == before
+    assert len(optimizer._optimizer_load_state_dict_pre_hooks) == 2
 
 
 def test_a_scaler_skips_a_step_whose_gradients_overflowed():
@@ -380,11 +670,28 @@ def test_a_parameter_without_a_gradient_is_skipped_and_its_step_waits():
     assert torch.equal(params[1], alone[1])
 
 
-def test_a_step_without_any_gradient_changes_nothing():
-    params = parameters()
+@every_rule
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_step_without_any_gradient_changes_nothing(rule, wanted):
+    params = [parameter.requires_grad_(wanted) for parameter in parameters()]
     before = values(params)
-    Optimizer(params, momentum, weight_decay=0.1).step()
+    optimizer = Optimizer(params, rule.rule, weight_decay=0.1)
+    assert optimizer.step(lambda: torch.tensor([1.0])) == torch.tensor([1.0])
     assert same(values(params), before)
+    assert not optimizer.state
+
+
+@every_rule
+@on_every_device
+def test_gradients_of_zero_change_nothing_where_nothing_decays(rule, device):
+    params = parameters(device=device)
+    before = values(params)
+    optimizer = Optimizer(params, rule.rule, weight_decay=0.0)
+    for _ in range(3):
+        for parameter in params:
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+    assert_close(params, before)
 
 
 @every_rule
@@ -421,6 +728,7 @@ def test_a_deep_copy_goes_its_own_way():
     twins, twin = copy.deepcopy((params, optimizer))
     assert (twin.rule, twin.engine) == (optimizer.rule, optimizer.engine)
     assert twin.defaults.items() >= optimizer.defaults.items()
+    assert vars(twin).keys() >= {name for name in vars(optimizer) if name[0] != "_"}
     before = values(params)
     train(twin, twins, [3, 4])
     assert same(values(params), before)
@@ -476,6 +784,58 @@ def test_an_older_state_dict_keeps_what_it_lacks():
     assert (other.param_groups[0]["lr"], other.param_groups[0]["eps"], other.param_groups[0]["steps"]) == (0.1, 1e-5, 0)
 
 
+def test_names_of_parameters_are_kept_whichever_side_has_them():
+    named, unnamed = (Optimizer(params, adam) for params in (network().named_parameters(), network().parameters()))
+    names = ["0.weight", "0.bias", "2.weight", "2.bias"]
+    for here, there in ((named, unnamed), (unnamed, named)):
+        here.load_state_dict(through_a_file(there.state_dict()))
+        assert here.param_groups[0]["param_names"] == names
+
+
+def test_a_step_saved_as_a_tensor_is_a_number_again():
+    params = parameters()
+    optimizer = Optimizer(params, adam)
+    train(optimizer, params, [1, 2])
+    saved = copy.deepcopy(optimizer.state_dict())
+    for state in saved["state"].values():
+        state["step"] = torch.tensor(float(state["step"]))
+    optimizer.load_state_dict(saved)
+    assert [type(optimizer.state[p]["step"]) for p in params] == [int, int]
+    train(optimizer, params, [3])
+    assert [state["step"] for state in saved["state"].values()] == [2.0, 2.0]
+
+
+def test_state_in_another_order_of_memory_is_put_in_one_piece():
+    params, others = parameters(), parameters()
+    optimizer, other = Optimizer(params, adam), Optimizer(others, adam)
+    train(optimizer, params, [1])
+    saved = copy.deepcopy(optimizer.state_dict())
+    for state in saved["state"].values():
+        state["m"] = state["m"].T.contiguous().T
+    with torch.no_grad():
+        torch._foreach_copy_(others, params)
+    other.load_state_dict(saved)
+    assert all(other.state[p]["m"].is_contiguous() for p in others)
+    train(optimizer, params, [2])
+    train(other, others, [2])
+    assert same(values(params), values(others))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@every_rule
+def test_a_state_saved_on_the_cpu_goes_on_on_a_device(rule):
+    cpu, cuda = parameters(SQUARE), parameters(SQUARE, device="cuda")
+    optimizers = [Optimizer(params, rule.rule) for params in (cpu, cuda)]
+    train(optimizers[0], cpu, [1, 2])
+    with torch.no_grad():
+        torch._foreach_copy_(cuda, cpu)
+    optimizers[1].load_state_dict(through_a_file(optimizers[0].state_dict()))
+    for optimizer, params in zip(optimizers, (cpu, cuda), strict=True):
+        train(optimizer, params, [3, 4])
+    assert all(type(optimizers[1].state[p]["step"]) is int for p in cuda)
+    assert_close(cuda, cpu)
+
+
 def spoil(saved, what):
     group, state = saved["param_groups"][0], saved["state"]
     match what:
@@ -491,6 +851,8 @@ def spoil(saved, what):
             state[1]["v"] = torch.zeros(5, 2)
         case "state":
             del state[1]["m"]
+        case "step":
+            state[1]["step"] = "two"
         case "groups":
             del saved["param_groups"]
 
@@ -504,6 +866,7 @@ def spoil(saved, what):
         ("count", ValueError, r"the groups here have \[2\] parameters, got \[1\]"),
         ("shape", ValueError, r"parameter 1: v must have shape \(2, 5\), got \(5, 2\)"),
         ("state", ValueError, "parameter 1: adam remembers step, m, v, got"),
+        ("step", ValueError, "parameter 1: step must be a whole number from 0, got 'two'"),
         ("groups", ValueError, r"must have 'state' and 'param_groups', got \['state'\]"),
     ],
 )
@@ -525,6 +888,10 @@ def test_a_wrong_state_dict_is_refused_and_changes_nothing(what, error, message)
 TWO = parameters()
 
 
+def clips(w, g, t, lr=0.1):
+    return w - lr * g.clip(-1, 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
@@ -535,6 +902,14 @@ TWO = parameters()
         (([TWO[0], TWO[0]], adam), {}, ValueError, "parameter 1 is there twice"),
         (([{"params": TWO[:1]}, {"params": TWO}], adam), {}, ValueError, "more than one parameter group"),
         (([{"lr": 1.0}], adam), {}, TypeError, "must be a dict with 'params'"),
+        (([{"params": set(TWO)}], adam), {}, TypeError, "ordered collections"),
+        (([("weight", TWO[0]), TWO[1]], adam), {}, ValueError, "Some param names are missing"),
+        (
+            ([{"params": TWO[:1]}, {"params": [("weight", TWO[1])]}], adam),
+            {},
+            ValueError,
+            "cannot add param group with names",
+        ),
         (([torch.zeros(3, dtype=torch.complex64)], adam), {}, TypeError, "parameter 0 must be of real floating-point"),
         (([torch.zeros(3, dtype=torch.int64)], adam), {}, TypeError, "got torch.int64"),
         ((TWO, "adam"), {}, TypeError, "a rule is a function such as lossopt.rules.adam, got 'adam'"),
@@ -544,6 +919,12 @@ TWO = parameters()
         ((TWO, adam), {"lr": lambda t: -0.1}, ValueError, r"step 1: lr must lie in \[0, inf\), got -0.1"),
         ((TWO, adam), {"betas": (0.9, 0.99)}, TypeError, "adam: unknown hyper-parameter 'betas', did you mean 'beta"),
         ((TWO, adam), {"weight_decay": -1}, ValueError, "adam: weight_decay must lie in"),
+        ((TWO, adam), {"beta1": 1.0}, ValueError, r"adam: beta1 must lie in \[0, 1\), got 1.0"),
+        ((TWO, adam), {"eps": -1e-8}, ValueError, "adam: eps must lie in"),
+        ((TWO, rmsprop), {"alpha": 1.5}, ValueError, "rmsprop: alpha must lie in"),
+        ((TWO, momentum), {"momentum": -0.5}, ValueError, "momentum: momentum must lie in"),
+        ((TWO, adam), {"maximize": True}, TypeError, "adam: unknown hyper-parameter 'maximize'"),
+        ((TWO, clips), {"engine": "compile"}, ValueError, "clips: engine='compile' runs rules of arithmetic alone"),
         ((TWO, adam), {"engine": "nunpy"}, ValueError, "engine must be one of .*, did you mean 'numpy'"),
         (
             (parameters([(3,)]), muon),
@@ -569,6 +950,22 @@ def test_sparse_gradients_are_refused_and_nothing_is_changed():
     assert not optimizer.state
 
 
+@pytest.mark.parametrize("engine", ["numpy", "numba", "tensors"])
+def test_a_parameter_that_has_outgrown_its_state_is_refused(engine, monkeypatch):
+    if engine == "numba":
+        pytest.importorskip("numba")
+    monkeypatch.setattr("lossopt.torch._in_numpy", lambda p: engine != "tensors")
+    monkeypatch.setattr("lossopt.engine.ENGINES", {"numpy": 0, "numba": 0})
+    params = parameters([(5,)])
+    optimizer = Optimizer(params, adam, engine=engine.replace("tensors", "numpy"))
+    train(optimizer, params, [1])
+    params[0].grad = None
+    params[0].data = torch.ones(7, dtype=torch.float64)
+    with pytest.raises((RuntimeError, ValueError), match=r"must have one shape|size of tensor"):
+        train(optimizer, params, [2])
+    assert torch.equal(params[0], torch.ones(7, dtype=torch.float64))
+
+
 def test_a_rate_that_became_wrong_is_refused_and_nothing_is_changed():
     params = parameters()
     optimizer = Optimizer([{"params": params[:1]}, {"params": params[1:]}], adam)
@@ -578,55 +975,3 @@ def test_a_rate_that_became_wrong_is_refused_and_nothing_is_changed():
     with pytest.raises(ValueError, match="adam: lr must lie in"):
         optimizer.step()
     assert same(values(params), before)
-
-
-# Several processes
-
-WORKER = """
-import sys, torch
-from lossopt.rules import adam, momentum
-from lossopt.torch import Optimizer
-rank, folder = int(sys.argv[1]), sys.argv[2]
-torch.set_num_threads(1)
-torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-results = {}
-for name, rule in (("adam", adam), ("momentum", momentum)):
-    torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Linear(20, 16), torch.nn.Tanh(), torch.nn.Linear(16, 5)).double()
-    model = torch.nn.parallel.DistributedDataParallel(net)
-    x, y = torch.load(f"{folder}/batch.pt", weights_only=True)
-    optimizer = Optimizer(model.parameters(), rule, lr=0.01)
-    for _ in range(50):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(x[rank::2]), y[rank::2]).backward()
-        optimizer.step()
-    results[name] = torch.cat([p.detach().ravel() for p in net.parameters()])
-torch.save(results, f"{folder}/{rank}.pt")
-torch.distributed.destroy_process_group()
-"""
-
-
-@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch was built without gloo")
-def test_two_processes_with_half_batches_are_one_with_the_whole(tmp_path):
-    x, y = batch()
-    torch.save((x, y), tmp_path / "batch.pt")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "GLOO_SOCKET_IFNAME": "lo"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(rank), str(tmp_path)], env=environment, stderr=subprocess.PIPE
-        )
-        for rank in (0, 1)
-    ]
-    errors = [worker.communicate(timeout=120)[1].decode() for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], errors
-    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
-    for name, rule in (("adam", adam), ("momentum", momentum)):
-        net = network()
-        optimizer = Optimizer(net.parameters(), rule, lr=0.01)
-        for _ in range(50):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(net(x), y).backward()
-            optimizer.step()
-        whole = torch.cat([parameter.detach().ravel() for parameter in net.parameters()])
-        assert torch.equal(ranks[0][name], ranks[1][name])
-        assert (ranks[0][name] - whole).abs().max() < 1e-12

@@ -2,17 +2,19 @@
 
 import ast
 import builtins
+import inspect
 import itertools
+import json
+import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from lossopt import copying
+from lossopt import copying, tensor
 from lossopt.__main__ import main
 from lossopt.copying import CATALOGUE
 from lossopt.landscapes import LANDSCAPES
@@ -21,6 +23,7 @@ from lossopt.rules import RULES
 from lossopt.schedules import SCHEDULES
 
 EVERY = [f"{kind}.{name}" for kind, members in CATALOGUE.items() for name in members]
+STEPS = np.random.default_rng(11).normal(size=(8, 3, 4)).tolist()  # weights, and seven gradients
 
 
 def executed(names):
@@ -42,20 +45,6 @@ def equal(ours, theirs):
     if isinstance(ours, torch.Tensor):
         return ours.dtype == theirs.dtype and torch.equal(ours, theirs)
     return np.array_equal(ours, theirs) and np.asarray(ours).dtype == np.asarray(theirs).dtype
-
-
-@pytest.mark.parametrize("name", RULES)
-def test_a_copied_rule_takes_the_packages_steps_bit_by_bit(name):
-    copied, rule = executed([name])[name], RULES[name]
-    assert copied is not rule.rule
-    rng = np.random.default_rng(11)
-    for make in [lambda x: x, torch.from_numpy]:
-        ours = theirs = (make(rng.normal(size=(3, 4))), *[0.0] * len(rule.state))
-        for t in range(1, 8):
-            g = make(rng.normal(size=(3, 4)))
-            ours, theirs = copied(ours[0], g, t, *ours[1:]), rule.rule(theirs[0], g, t, *theirs[1:])
-            ours, theirs = (ours, theirs) if isinstance(ours, tuple) else ((ours,), (theirs,))
-            assert equal(ours, theirs), t
 
 
 def accepted(loss):
@@ -85,18 +74,110 @@ def accepted(loss):
     raise AssertionError(f"no arguments found that {loss.name} takes")
 
 
+def numbers(x):
+    """What is in it, and of which kind; JSON writes every double so that reading it gives the same bits."""
+    return [str(x.dtype).removeprefix("torch."), x.tolist()] if hasattr(x, "dtype") else x
+
+
+def steps(rule, start, gradients):
+    """The weights and the state after each step."""
+    arguments = [p for p in inspect.signature(rule).parameters.values() if p.default is p.empty]
+    held, taken = (start, *[0.0] * (len(arguments) - 3)), []
+    for t, g in enumerate(gradients, start=1):
+        result = rule(held[0], g, t, *held[1:])
+        held = result if isinstance(result, tuple) else (result,)
+        taken.append([numbers(part) for part in held])
+    return taken
+
+
+def value_and_gradient(loss, first, *rest):
+    """One number per example, and the gradient of their sum."""
+    first.requires_grad_()
+    value = loss(first, *rest)
+    value.sum().backward()
+    return [numbers(value), numbers(first.grad)]
+
+
+# Runs in an environment, beside the copied files, on arguments that come as JSON and with results that leave as JSON.
+PROGRAM = (
+    "\n".join(["import inspect", *map(inspect.getsource, (numbers, steps, value_and_gradient))])
+    + """
+import importlib, importlib.util, json, sys
+from pathlib import Path
+
+sys.path.insert(0, "")
+if sys.argv[1] == "numpy":
+    import numpy
+    from tensor import tensor
+    array = numpy.array
+else:
+    import torch
+    array = tensor = lambda data, dtype: torch.tensor(data, dtype=getattr(torch, dtype))
+
+given = json.load(sys.stdin)
+results = {}
+for file in Path().glob("rules/*.py"):
+    rule = getattr(importlib.import_module(f"rules.{file.stem}"), file.stem)
+    for dtype in ("float64", "float32"):
+        start, *gradients = (array(each, dtype=dtype) for each in given["steps"])
+        results[f"{file.stem}, {dtype}"] = steps(rule, start, gradients)
+for file in Path().glob("losses/*.py"):
+    loss = getattr(importlib.import_module(f"losses.{file.stem}"), file.stem)
+    arguments = (tensor(data, dtype=dtype) for dtype, data in given[file.stem])
+    results[file.stem] = value_and_gradient(loss, *arguments)
+found = [name for name in ("lossopt", "numpy", "torch", "scipy", "pytest") if importlib.util.find_spec(name)]
+json.dump([found, results], sys.stdout)
+"""
+)
+
+
+@pytest.fixture(scope="module", params=["numpy", "torch"])
+def alone(request, environment, tmp_path_factory):
+    """One of two libraries, what can be imported where it is alone, and what every copied file gave there."""
+    library, folder = request.param, tmp_path_factory.mktemp(request.param)
+    for kind in ("rules", "losses"):
+        (folder / kind).mkdir()
+        for name in CATALOGUE[kind]:
+            assert main(["copy", f"{kind}.{name}", "-o", str(folder / kind / f"{name}.py")]) == 0
+    if library == "numpy":  # arrays lack the methods of tensors; the file that has them needs NumPy alone as well
+        shutil.copy(sys.modules["lossopt.tensor"].__file__, folder / "tensor.py")
+    given = {name: [numbers(x) for x in accepted(loss)] for name, loss in LOSSES.items()} | {"steps": STEPS}
+    # torch says once that it has no NumPy; any other warning is an error.
+    strict = ["-I", "-W", "error", "-W", "ignore:Failed to initialize NumPy"]
+    done = subprocess.run(
+        [environment(library), *strict, "-c", PROGRAM, library],
+        cwd=folder,
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return library, *json.loads(done.stdout)
+
+
+def test_neither_lossopt_nor_the_other_library_can_be_imported_there(alone):
+    library, found, _ = alone
+    assert found == [library]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", RULES)
+def test_a_copied_rule_alone_with_a_library_takes_the_packages_steps_bit_by_bit(alone, name, dtype):
+    library, _, results = alone
+    make = np.array if library == "numpy" else torch.tensor
+    start, *gradients = (make(each, dtype=getattr(np if library == "numpy" else torch, dtype)) for each in STEPS)
+    assert json.dumps(results[f"{name}, {dtype}"]) == json.dumps(steps(RULES[name].rule, start, gradients))
+
+
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_copied_loss_gives_the_packages_values_and_gradients_bit_by_bit(name):
-    copied, loss = executed([name])[name], LOSSES[name]
-    first, *rest = accepted(loss)
-    results = []
-    for function in (copied, loss.loss):
-        leaf = first.clone().requires_grad_()
-        value = function(leaf, *rest)
-        value.sum().backward()
-        results.append((value.detach(), leaf.grad))
-    assert equal(*results)
-    assert not torch.equal(results[0][1], torch.zeros_like(first))
+def test_a_copied_loss_alone_with_a_library_gives_the_packages_values_and_gradients_bit_by_bit(alone, name):
+    library, _, results = alone
+    arguments = accepted(LOSSES[name])
+    if library == "numpy":
+        arguments = [tensor(x.numpy()) for x in arguments]
+    expected = value_and_gradient(LOSSES[name].loss, *arguments)
+    assert json.dumps(results[name]) == json.dumps(expected)
+    assert np.any(expected[1][1])
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -165,43 +246,6 @@ def test_every_copy_together_is_clean_for_ruff(tmp_path):
     check = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "E4,E7,E9,F,I", str(path)]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.parametrize("names", [["adam", "huber", "cross_entropy"], ["muon", "soap"], ["rosenbrock", "one_cycle"]])
-def test_another_process_runs_the_file_where_there_is_no_lossopt(names, tmp_path):
-    assert main(["copy", *names, "-o", str(tmp_path / "mine.py")]) == 0
-    program = textwrap.dedent(f"""
-        import importlib.util, sys
-
-        class NoLossopt:
-            def find_spec(self, name, *rest):
-                if name.partition(".")[0] == "lossopt":
-                    raise ImportError("there is no lossopt here")
-
-        sys.meta_path.insert(0, NoLossopt())
-        spec = importlib.util.spec_from_file_location("mine", {str(tmp_path / "mine.py")!r})
-        mine = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(mine)
-        import numpy as np
-        w = g = np.arange(12.0).reshape(3, 4) / 7 - 1
-        if hasattr(mine, "adam"):
-            print(*mine.adam(w, g, 1, 0.0, 0.0)[0].ravel().tolist())
-        if hasattr(mine, "muon"):
-            print(*mine.muon(w, g, 1, 0.0)[0].ravel().tolist())
-        if hasattr(mine, "rosenbrock"):
-            print(*mine.rosenbrock(w, g + 1).ravel().tolist())
-    """)
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    w = g = np.arange(12.0).reshape(3, 4) / 7 - 1
-    expected = {
-        "adam": lambda: RULES["adam"].rule(w, g, 1, 0.0, 0.0)[0],
-        "muon": lambda: RULES["muon"].rule(w, g, 1, 0.0)[0],
-        "rosenbrock": lambda: LANDSCAPES["rosenbrock"](w, g + 1),
-    }[names[0]]()
-    np.testing.assert_array_equal(np.array(done.stdout.split(), dtype=float), expected.ravel())
 
 
 def test_the_head_names_version_licence_and_source_of_each():

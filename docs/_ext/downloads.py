@@ -1,4 +1,4 @@
-"""Every executed page as a notebook with its outputs, and as a script."""
+"""Every executed page as a notebook with its outputs, as one without, and as a script."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ def for_readers(notebook: NotebookNode) -> NotebookNode:
     return copy
 
 
+def without_outputs(notebook: NotebookNode) -> NotebookNode:
+    """The same cells before they are run."""
+    cells = [
+        nbformat.from_dict({**cell, "outputs": [], "execution_count": None}) if cell.cell_type == "code" else cell
+        for cell in notebook.cells
+    ]
+    return nbformat.from_dict({**notebook, "cells": cells})
+
+
 def after_build(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
@@ -39,6 +48,7 @@ def after_build(app: Sphinx, error: Exception | None) -> None:
             copy = for_readers(notebook)
             nbformat.write(copy, path.with_suffix(".ipynb"))
             jupytext.write(copy, path.with_suffix(".py"), fmt="py:percent")
+            nbformat.write(without_outputs(copy), path.with_name(f"{path.name}-without-outputs.ipynb"))
 
 
 def add_context(

@@ -29,7 +29,8 @@ def directive(found: re.Match[str]) -> str:
         return f"```console\n{sources.copy(argument)[0]}```"
     if name == "math":
         return f"$$\n{body}$$"
-    title = f"**{argument}**\n\n" if argument else ""
+    # A grid's argument is a number of columns.
+    title = f"**{argument}**\n\n" if argument and name != "grid" else ""
     return title + DIRECTIVE.sub(directive, body)  # directives may stand in one another
 
 

@@ -1,9 +1,6 @@
 """The built site, read as files: whole, self-contained, and the same in both editions."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -99,32 +96,6 @@ def test_no_page_of_ours_has_an_inline_handler(pages):
     for file, page in pages.items():
         for element in page.find_all(lambda tag: any(name.startswith("on") for name in tag.attrs)):
             raise AssertionError((file, str(element)[:100]))
-
-
-def test_every_executed_page_offers_its_notebook_and_script(site, pages):
-    executed = [path for path in DOCS.rglob("*.md") if "file_format: mystnb" in path.read_text(encoding="utf-8")[:200]]
-    for language in ("en", "ko"):
-        for path in executed:
-            name = path.relative_to(DOCS).with_suffix("").as_posix()
-            hrefs = [link["href"] for link in pages[site / language / f"{name}.html"].select(".downloads a")]
-            assert len(hrefs) == 2, name
-            for suffix in ("ipynb", "py"):
-                assert (site / language / "_notebooks" / f"{name}.{suffix}").exists()
-
-
-def scripts() -> list[str]:
-    pages = (
-        path for path in sorted(DOCS.rglob("*.md")) if "file_format: mystnb" in path.read_text(encoding="utf-8")[:200]
-    )
-    return [path.relative_to(DOCS).with_suffix(".py").as_posix() for path in pages if "_build" not in path.parts]
-
-
-@pytest.mark.parametrize("name", scripts())
-def test_the_script_of_every_page_runs_by_itself(site, tmp_path, name):
-    environment = {**os.environ, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
-    script = site / "en" / "_notebooks" / name
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_first_page_leads_to_both_editions(site, pages):

@@ -13,7 +13,7 @@ nox.options.sessions = ["docs"]
 
 ROOT = Path(__file__).resolve().parent
 PINNED = ("-c", str(ROOT / "constraints.txt"))
-EVERYTHING = "[plot,torch,fast,data,formula,progress]"
+EVERYTHING = "[plot,torch,fast,data,formula,progress,safetensors]"
 
 
 def install(session: nox.Session, *what: str) -> None:
@@ -51,6 +51,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def nightly(session: nox.Session) -> None:
+    """Build the site and run the downloads of every page in a fresh environment."""
+    install_wheel(session, "test")
+    session.run("python", "docs/build.py")
+    session.env["LOSSOPT_SITE"] = str(ROOT / "docs" / "_build" / "site")
+    session.run("pytest", "tests/site/test_downloads.py", "-m", "nightly or not nightly", *session.posargs)
+
+
+@nox.session(default=False)
 def referees(session: nox.Session) -> None:
     """Run the rules' and losses' tests with the engines and referees that are never required (jax, optax)."""
     install_wheel(session, "test", "referees")
@@ -79,7 +88,9 @@ def mutate(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure speed as ratios in one run, print them and save them to benchmarks/results.json."""
     install_wheel(session)
-    session.run("python", "benchmarks/run.py", *session.posargs)
+    # One thread each: threads that contend would be measured, not programs.
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    session.run("python", "benchmarks/run.py", *session.posargs, env=dict.fromkeys(threads, "1"))
 
 
 @nox.session(default=False)

@@ -14,7 +14,21 @@ from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from types import ModuleType as _ModuleType
 
-from . import claims, compare, copying, data, dual, gradcheck, landscapes, losses, nn, problems, rules, schedules
+from . import (
+    checkpoint,
+    claims,
+    compare,
+    copying,
+    data,
+    dual,
+    gradcheck,
+    landscapes,
+    losses,
+    nn,
+    problems,
+    rules,
+    schedules,
+)
 from .landscapes import LANDSCAPES
 from .losses import LOSSES
 from .optim import Optimizer, Path, minimize
@@ -32,6 +46,7 @@ __all__ = [
     "Optimizer",
     "Path",
     "Tensor",
+    "checkpoint",
     "claims",
     "compare",
     "copying",

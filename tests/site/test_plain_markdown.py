@@ -16,7 +16,7 @@ from _ext.plain_markdown import plain
         ("```{math}\n:label: one\n\na = b\n```", "$$\na = b\n$$"),
         (":::{note}\nLook.\n:::", "Look."),
         ("```{admonition} Exercise\n:class: important\n\nTry it.\n```", "**Exercise**\n\nTry it."),
-        ("::::{grid} 2\n:::{card} One\nText\n:::\n::::", "**2**\n\n**One**\n\nText"),
+        ("::::{grid} 2\n:::{card} One\nText\n:::\n::::", "**One**\n\nText"),
         ("```python\nd = {1: 2}\n```", "```python\nd = {1: 2}\n```"),
         ("Plain *text* with `code`.", "Plain *text* with `code`."),
     ],

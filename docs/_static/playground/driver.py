@@ -34,7 +34,7 @@ def written(value):
     """JSON in which numbers that are not finite are null; json.dumps takes three times as long over many floats."""
     if isinstance(value, dict):
         return "{" + ", ".join([f"{json.dumps(key)}: {written(item)}" for key, item in value.items()]) + "}"
-    if isinstance(value, list) and value and isinstance(value[0], float):
+    if isinstance(value, list) and value and all(isinstance(item, float) for item in value):
         return "[" + ", ".join([repr(item) if -inf < item < inf else "null" for item in value]) + "]"
     if isinstance(value, list):
         return "[" + ", ".join([written(item) for item in value]) + "]"

@@ -229,7 +229,7 @@
           const [interval, scale] = [this.range(name), scaleOf(this.range(name), chosen.initial[name])];
           label.textContent = name;
           label.htmlFor = slider.id = `${this.box.id}-${name}`;
-          typed.setAttribute("aria-label", name);
+          for (const field of [slider, typed]) field.setAttribute("aria-label", name);
           const show = () => {
             typed.value = String(chosen.hyper[name]);
             slider.value = scale.position(chosen.hyper[name]);

@@ -190,6 +190,7 @@ def test_every_label_comes_from_the_catalogue(project):
     widget = html(project(files, language="ko", locale_dirs=["words"], **SETTINGS)).select_one(".playground-stage")
     assert not [word for word in facts(widget)["words"].values() if "말" not in word]
     names = {*lossopt.RULES, *lossopt.LANDSCAPES, *(rule.family for rule in lossopt.RULES.values())}
+    names |= {name for rule in lossopt.RULES.values() for name in rule.hyper}
     said = {text.strip() for text in widget.find_all(string=True) if text.parent.name not in ("script", "template")}
     said |= {each[key] for key in ("aria-label", "title", "label") for each in widget.select(f"[{key}]")}
     english = {text for text in said - names if "말" not in text and re.search(r"[A-Za-z]{2}", text)}

@@ -278,33 +278,37 @@ EVERY_LANDSCAPE = """([rule, { noise, seed }]) => {
 }"""
 
 
-def assert_walks(rule: str, rates: list[float], runs: list[dict[str, Any]]) -> None:
-    """The runs of a rule on each landscape, without noise and with it, are those of `minimize`."""
+def walk(rule: str, f: Any, lr: float, noise: float, start: Any) -> Any:
+    return minimize(RULES[rule], f, start, 500, lr=lr, noise=noise, rng=np.random.RandomState(NOISE["seed"]))
 
-    def walked(f, lr, noise, start):
-        return minimize(RULES[rule], f, start, 500, lr=lr, noise=noise, rng=np.random.RandomState(NOISE["seed"]))
 
-    walks = [(f, lr, noise) for f, lr in zip(LANDSCAPES.values(), rates, strict=True) for noise in (0, NOISE["noise"])]
-    for (f, lr, noise), run in zip(walks, runs, strict=True):
-        path = walked(f, lr, noise, f.start)
+def walks(rule: str, rates: list[float]) -> dict[tuple[str, float, float], Any]:
+    """The paths of a rule on each landscape, without noise and with it; by name, rate and noise."""
+    settings = [(name, lr, noise) for name, lr in zip(LANDSCAPES, rates, strict=True) for noise in (0, NOISE["noise"])]
+    return {(name, *rest): walk(rule, LANDSCAPES[name], *rest, LANDSCAPES[name].start) for name, *rest in settings}
+
+
+def assert_same_walks(rule: str, paths: dict[tuple[str, float, float], Any], runs: list[dict[str, Any]]) -> None:
+    for ((name, lr, noise), path), run in zip(paths.items(), runs, strict=True):
         apart = difference(run, path)
-        if apart > 1e-9 and f.name == "ackley":
+        if apart > 1e-9 and name == "ackley":
             # Some first rates leap about among Ackley's ripples, where each step multiplies what differs; and the last
             # bits of NumPy's sines are others than the browser's. There the package's own run from the next float is
             # another run as well: what can be compared ends where those two part.
-            twin = walked(f, lr, noise, np.nextafter(f.start, np.inf))
+            twin = walk(rule, LANDSCAPES[name], lr, noise, np.nextafter(LANDSCAPES[name].start, np.inf))
             parted = abs(twin.points - path.points).max(axis=1) > 1e-12
             assert abs(twin.points - path.points).max() > 1e-9
             apart = differences(run, path)[: np.argmax(parted)].max()
-            print(f"{rule} on {f.name}, lr={lr}, noise={noise}: compared over {np.argmax(parted)} steps alone")
-        assert apart <= 1e-9, (f.name, lr, noise)
+            print(f"{rule} on {name}, lr={lr}, noise={noise}: compared over {np.argmax(parted)} steps alone")
+        assert apart <= 1e-9, (name, lr, noise)
 
 
 @pytest.mark.parametrize("rule", ELEMENTWISE)
 def test_each_rule_walks_each_landscape_as_in_the_package_with_noise_and_without(widget, rule):
     rates = widget.ask(f"Object.values(p.facts.landscapes).map((each) => each.rates.{rule})")
     widget.page.evaluate(EVERY_LANDSCAPE, [rule, NOISE])
-    assert_walks(rule, rates, json.loads(widget.page.evaluate("window.answers")))
+    paths = walks(rule, rates)  # while the browser computes its own
+    assert_same_walks(rule, paths, json.loads(widget.page.evaluate("window.answers")))
 
 
 def test_firefox_walks_as_the_package_too(site, firefox):
@@ -317,7 +321,7 @@ def test_firefox_walks_as_the_package_too(site, firefox):
         f"Object.values(lossoptPlayground.all[0].facts.landscapes).map(({{ rates }}) => rates.{rule})"
     )
     firefox.evaluate(f"({EVERY_LANDSCAPE})({json.dumps([rule, NOISE])})")
-    assert_walks(rule, rates, json.loads(firefox.evaluate("window.answers")))
+    assert_same_walks(rule, walks(rule, rates), json.loads(firefox.evaluate("window.answers")))
 
 
 def test_the_race_that_the_page_begins_with_is_the_packages(site, reader):

@@ -133,11 +133,11 @@ def adopt_figures(app: Sphinx, doctree: nodes.document) -> None:
     """Make the output of the cell before a playground its body."""
     for place in doctree.findall(Playground):
         before = place.previous_sibling()
-        outputs = [] if before is None else [n for n in before.children if is_output(n)]  # type: ignore[attr-defined]
+        outputs = list(filter(is_output, before.children)) if isinstance(before, nodes.Element) else []
         if not outputs:
             raise ValueError(f"{place.source}:{place.line}: a playground stands after the cell of its still figure")
         for output in outputs:
-            before.remove(output)  # type: ignore[union-attr]
+            output.parent.remove(output)
             place += output
 
 
@@ -215,6 +215,8 @@ def facts(node: Playground) -> dict[str, Any]:
         "rules": {name: rule_facts(rule, looks[name]) for name, rule in rules.items()},
         "ranges": {name: limits(name) for name in sorted({key for rule in rules.values() for key in rule.hyper})},
         "limits": LIMITS,
+        # What the reader's own f may use.
+        "functions": [name for name in lossopt.dual.__all__ if name not in ("Dual", "gradient")],
         "words": words(),
     }
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from itertools import count
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from nbformat import v4
 from sphinx.errors import ExtensionError
 
 import lossopt
+from lossopt import LANDSCAPES, dual
 
 SCRIPTS = DOCS / "_static" / "playground"
 TEMPLATE = DOCS / "_templates" / "playground.html"
@@ -195,6 +197,57 @@ def test_every_label_comes_from_the_catalogue(project):
     said |= {each[key] for key in ("aria-label", "title", "label") for each in widget.select(f"[{key}]")}
     english = {text for text in said - names if "말" not in text and re.search(r"[A-Za-z]{2}", text)}
     assert english == set()
+
+
+# What pages say of it ------------------------------------------------------------------------------------------------
+
+PLAYGROUND = re.compile(
+    r"```\{code-cell\} python\n---\n(?:(?!---).*\n)*---\n(?P<cell>(?:(?!```).*\n)*)```\n\n"
+    r"```\{playground\}\n(?P<options>(?:.*\n)*?)```"
+)
+WITH_ONE = [path for path in sorted(DOCS.rglob("*.md")) if "\n```{playground}\n" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", WITH_ONE, ids=lambda path: path.stem)
+def test_the_still_figure_shows_the_race_that_the_widget_begins_with(path, monkeypatch):
+    (found,) = PLAYGROUND.finditer(path.read_text(encoding="utf-8"))
+    options = dict(re.findall(r"^:(\w+):[ ]*(.*)$", found["options"], re.MULTILINE))
+    drawn = []
+
+    def minimize(rule, f, start, steps, **hyper):
+        drawn.append((f.name, tuple(start), steps, lossopt.rules.describe(rule).name, hyper))
+
+    monkeypatch.setattr(lossopt, "minimize", minimize)
+    monkeypatch.setattr(lossopt.plot, "paths", MagicMock())
+    names = {
+        **vars(lossopt.landscapes),
+        **vars(lossopt),
+        "np": np,
+        "plot": lossopt.plot,
+        "bowl": LANDSCAPES["quadratic"],
+    }
+    exec(found["cell"], names)
+    f = LANDSCAPES[options["landscape"]]
+    race = [(f.name, f.start, int(options["steps"]), *racer) for racer in playground.parsed(options["race"])]
+    assert drawn == race
+
+
+def test_the_page_says_what_the_widget_does():
+    said = (DOCS / "playground.md").read_text(encoding="utf-8")
+    version = re.search(rb"MicroPython v([\d.]+)", (playground.INTERPRETER / "micropython.wasm").read_bytes())[1]
+    assert f"MicroPython {version.decode()}," in said
+    kilobytes = int(re.search(r"about (\d+) KB", said)[1])
+    assert len(gzip.compress(runtime().encode())) / 1000 == pytest.approx(kilobytes, rel=0.05)
+    grid = re.search(r"^grid = (.*)$", said, re.MULTILINE)[1]
+    assert eval(grid) == RATES.tolist()
+    assert f"lowest mean loss over {STEPS} steps" in said
+    assert playground.LIMITS["steps"][1] == 1000
+    assert "**A thousand steps** are the most" in said
+    assert "const PATIENCE = 4000;" in scripts()
+    assert "stopped after four seconds" in said
+    assert "longer than four seconds" in (DOCS / "_ext" / "playground.py").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"It may use ((?:`\w+`(?:, | and )?)+)", said)
+    assert set(re.findall(r"\w+", listed.replace(" and ", " "))) == set(dual.__all__) - {"Dual", "gradient"}
 
 
 # The rates that races begin with -------------------------------------------------------------------------------------

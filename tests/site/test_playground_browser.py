@@ -20,6 +20,7 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pytest
+from _ext.notebooks import DOCS
 from _ext.sources import code_of
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page
@@ -1101,7 +1102,8 @@ def test_an_own_function_takes_another_window_and_gives_the_place_back(widget):
         ("x +", "line 1: f: SyntaxError: invalid syntax"),
         ("x + z", "line 1: f: NameError: name 'z' isn't defined"),
         ("'x'", "a number, got 'x'"),
-        ("x, y", "a number, got "),
+        ("x, y", "f must be a number, got (-3.0, -3.0)"),
+        ("return x +", "line 1: f: SyntaxError: invalid syntax"),
         ("None", "a number, got None"),
         ("", ""),
     ],
@@ -1286,10 +1288,18 @@ def test_the_program_of_an_edited_rule_runs_it(widget, capsys, rule, old, new):
 
 
 @pytest.mark.parametrize("noise", [0, 0.2])
-def test_the_program_of_a_race_on_an_own_function_runs_it(widget, capsys, noise):
+@pytest.mark.parametrize("start", ["", "return ", "z = x; return z - x + "])
+def test_the_program_of_a_race_on_an_own_function_runs_it(widget, capsys, noise, start):
     widget.race(f"landscape=beale&steps=80&noise={noise}&seed=9&race=adam:lr=0.05;sgd:lr=0.01")
-    use(widget, "(x - 1) ** 2 + abs(y) + maximum(x, y) + exp(-x * x) * cos(pi * y)")
+    use(widget, start + "(x - 1) ** 2 + abs(y) + maximum(x, y) + exp(-x * x) * cos(pi * y)")
     assert_the_program_runs_the_race(widget, capsys)
+
+
+def test_the_page_shows_the_program_that_its_link_gives(widget):
+    page = (DOCS / "playground.md").read_text(encoding="utf-8")
+    (link,) = re.findall(r"that needs the package alone; of \{race\}`[^`<]+<([^>]+)>`", page)
+    widget.race(link).open("copying")
+    assert f"```{{code-cell}} python\n{widget.part('python').input_value()}```" in page
 
 
 def test_a_link_opens_the_same_race_and_carries_no_code(widget, site, reader):

@@ -18,7 +18,7 @@ import lossopt.dual as dual
 from lossopt.landscapes import LANDSCAPES
 
 FAR = 1e6  # a run that is farther from 0 than this in a coordinate has diverged, as in lossopt.minimize
-WORDS = ("abs", "cos", "exp", "log", "maximum", "pi", "sin", "sqrt", "tanh")  # what a reader's f may use, from dual
+WORDS = [word for word in dual.__all__ if word not in ("Dual", "gradient")]  # what a reader's f may use
 
 
 def answer(text):
@@ -112,9 +112,9 @@ def own_landscape(text):
     def value(x, y):
         try:
             z = f(x, y)
-            return nan if isinstance(z, complex) else number("f", z)  # a root of a negative number is complex
         except Exception:  # a dual says it better
-            return number("f", dual.gradient(f, x, y)[0])
+            z = dual.gradient(f, x, y)[0]
+        return nan if isinstance(z, complex) else number("f", z)  # a root of a negative number is complex
 
     def where_defined(function):
         """The function, with nan for a float that it would refuse: MicroPython takes a millisecond to raise."""

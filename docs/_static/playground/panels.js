@@ -25,8 +25,6 @@ window.lossoptPlayground ??= {};
       this.show(source);
     }
 
-    raced() {}
-
     show(source) {
       this.playground.part("source").value = source ?? this.playground.facts.rules[this.rule].source;
       this.number(null);
@@ -193,10 +191,6 @@ window.lossoptPlayground ??= {};
       playground.on("own", "keydown", (event) => event.key === "Enter" && this.use());
     }
 
-    chose() {}
-
-    raced() {}
-
     say(text) {
       this.playground.part("own-error").textContent = text;
     }
@@ -229,11 +223,11 @@ window.lossoptPlayground ??= {};
       playground.on("link", "click", () => this.copy(location.href.split("#")[0] + this.link()));
     }
 
-    chose() {}
-
     // The address follows the race, so that it can be kept or sent; the race a page opens with leaves it alone.
+    // It waits for a pause: a browser may refuse an address that changes with every pixel of a drag.
     raced() {
-      if (this.before) history.replaceState(null, "", this.link());
+      clearTimeout(this.pause);
+      if (this.before) this.pause = setTimeout(() => history.replaceState(null, "", this.link()), 300);
       this.before = true;
       this.showProgram();
     }

@@ -154,7 +154,7 @@
         after();
         this.paint();
       });
-      this.panels.forEach((panel) => panel.raced());
+      this.panels.forEach((panel) => panel.raced?.());
     }
 
     // A rule that never ends can only be the reader's: it leaves the race, and its text stays to be mended.
@@ -198,14 +198,14 @@
         }),
       );
       this.showSettings();
-      this.panels.forEach((panel) => panel.chose(this.chosen));
+      this.panels.forEach((panel) => panel.chose?.(this.chosen));
     }
 
     choose(index) {
       this.state.chosen = index;
       this.part("racers").querySelectorAll("input")[index].checked = true;
       this.showSettings();
-      this.panels.forEach((panel) => panel.chose(this.chosen));
+      this.panels.forEach((panel) => panel.chose?.(this.chosen));
       this.race();
     }
 

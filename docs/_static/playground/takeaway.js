@@ -44,7 +44,6 @@ window.lossoptPlayground ??= {};
     return race.racers.length ? race : null;
   };
 
-  const WORDS = ["abs", "cos", "exp", "log", "maximum", "pi", "sin", "sqrt", "tanh"]; // of lossopt.dual
   const number = (value) => (Number.isInteger(value) && Math.abs(value) < 1e15 ? `${value}.0` : String(value));
 
   // An entry of the program's dictionary, on as many lines as it needs.
@@ -55,14 +54,15 @@ window.lossoptPlayground ??= {};
   };
 
   // The calls of lossopt that run the same race.
-  const programOf = ({ landscape, own, start, steps, noise, seed }, racers, { rules, landscapes }, labelOf) => {
+  const programOf = ({ landscape, own, start, steps, noise, seed }, racers, { rules, landscapes, functions }, labelOf) => {
     const imports = new Map([["lossopt", new Set(["minimize"])]]);
     const need = (module, name) => imports.set(module, (imports.get(module) ?? new Set()).add(name));
     const definitions = [];
     if (own === null) need("lossopt.landscapes", landscape);
     else {
-      WORDS.filter((word) => RegExp(`\\b${word}\\b`).test(own)).forEach((word) => need("lossopt.dual", word));
-      definitions.push(`def f(x, y):\n    return ${own}`);
+      functions.filter((name) => RegExp(`\\b${name}\\b`).test(own)).forEach((name) => need("lossopt.dual", name));
+      const body = /\breturn\b/.test(own) ? own : `return ${own}`; // it may be an expression or a body
+      definitions.push(`def f(x, y):\n    ${body}`);
     }
     const ground = own === null ? landscapes[landscape].import : "f";
     const calls = racers.map((racer, index) => {

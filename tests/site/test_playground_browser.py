@@ -107,7 +107,15 @@ class Widget:
         return self.page.locator(".playground .setting").filter(has_text=re.compile(rf"^\s*{hyper}\s*$"))
 
     def open(self, panel: str) -> Widget:
-        self.page.evaluate(f"lossoptPlayground.all[0].part('{panel}').open = true")
+        self.page.evaluate(
+            """panel => new Promise((resolve) => {
+              const box = lossoptPlayground.all[0].part(panel);
+              if (box.open) resolve();
+              box.addEventListener("toggle", resolve, { once: true });
+              box.open = true;
+            })""",
+            panel,
+        )
         return self.wait()
 
     def message(self) -> str:
@@ -365,8 +373,22 @@ def test_the_playground_is_fetched_when_it_comes_near_and_then_from_the_site_alo
     assert_the_page_is_right(widget)
     assert "runtime.js" in " ".join(asked)
     assert not [url for url in asked if not url.startswith((home, "data:", "blob:"))]
-    if way == "file":  # a server is asked for the site's icon, which there is not
+    if way == "file":  # of a server every request is noted
         assert person.troubles == []
+
+
+def test_the_page_is_seen_before_its_python_is_fetched(served, browser):
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{served}/en/playground.html")
+        Widget(page).wait()
+        seen, fetched = page.evaluate(
+            """[
+              performance.getEntriesByName("first-contentful-paint")[0].startTime,
+              performance.getEntriesByType("resource").find(({ name }) => name.includes("/playground/")).startTime,
+            ]"""
+        )
+        assert seen <= fetched
 
 
 def test_a_small_playground_is_a_figure_until_it_is_asked_for(small, reader):
@@ -1381,6 +1403,19 @@ def test_of_a_link_what_is_wrong_is_left_out(widget):
     assert_the_page_is_right(widget)
     widget.race("race=" + ";".join(["sgd:lr=0.001"] * 1000))
     assert 1 <= len(widget.racers) <= 40
+
+
+def test_a_link_is_followed_though_the_address_still_catches_up_with_the_race_before(widget):
+    widget.race("landscape=beale&race=adam")
+    widget.page.evaluate(
+        """() => new Promise((resolve) => {
+          addEventListener("hashchange", () => setTimeout(resolve), { once: true });
+          location.hash = "landscape=saddle&race=sgd";
+          history.replaceState(null, "", "#landscape=beale&race=adam");
+        })"""
+    )
+    widget.wait()
+    assert (widget.state["landscape"], [racer["rule"] for racer in widget.racers]) == ("saddle", ["sgd"])
 
 
 def test_a_link_on_the_page_itself_changes_the_race(widget):

@@ -152,7 +152,7 @@
         this.part("wait").hidden = true;
         if (chosen.run?.error && chosen.source !== null) this.panels[0]?.complain(chosen.run.error);
         after();
-        this.paint();
+        this.paintRace();
       });
       this.panels.forEach((panel) => panel.raced?.());
     }
@@ -256,9 +256,13 @@
       return name ? getComputedStyle(this.box).getPropertyValue(name).trim() : color;
     }
 
-    // The landscape and the losses, which change seldom, and all else.
     paint() {
       if (this.grid) draw.surface(this.part("surface"), this.grid, this.window, this.minima);
+      this.paintRace();
+    }
+
+    // All but the landscape, which changes seldom and takes longest.
+    paintRace() {
       this.looks = this.racers.map((racer) => ({ ...racer, color: this.ink(racer.color) }));
       if (this.extent) {
         const [bottom, top] = this.extent;
@@ -481,9 +485,9 @@
         this.race();
       });
       this.on("arrows", "change", () => this.show());
-      // A link to another race on the page itself.
-      addEventListener("hashchange", () => {
-        const linked = raceOf(location.hash, this.facts);
+      // A link to another race on the page itself; by now the address may say again what was raced before it.
+      addEventListener("hashchange", ({ newURL }) => {
+        const linked = raceOf(new URL(newURL).hash, this.facts);
         if (!linked) return;
         this.load(linked);
         for (const name of ["steps", "noise", "seed"]) this.part(name).value = this.state[name];

@@ -30,11 +30,13 @@ extensions = [
     "sphinxcontrib.bibtex",
     "_ext.accessibility",
     "_ext.api_coverage",
+    "_ext.description",
     "_ext.downloads",
     "_ext.execution",
     "_ext.family_tree",
     "_ext.figures",
     "_ext.glossary",
+    "_ext.icons",
     "_ext.inventories",
     "_ext.katex",
     "_ext.korean_search",
@@ -89,6 +91,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "lossopt: 손실 함수, 역전파, SGD 계열" if korean else "lossopt: losses, backprop and the SGD family"
 html_short_title = "lossopt"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
 templates_path = ["_templates"]

@@ -55,6 +55,10 @@ const loadPlayground = (name) =>
     script.onerror = () => reject(new Error(`${name} was not found beside the page`));
     document.head.append(script);
   });
+// A reader sees the page before any Python is begun.
+const painted = new Promise((resolve) => {
+  new PerformanceObserver(resolve).observe({ type: "paint", buffered: true });
+});
 let playgroundScripts = null;
 const beginPlayground = async (box) => {
   playgroundScripts ??= (async () => {
@@ -76,9 +80,10 @@ const awaitPlayground = (box) => {
     });
   } else {
     const near = new IntersectionObserver(
-      (entries) => {
+      async (entries) => {
         if (!entries.some((entry) => entry.isIntersecting)) return;
         near.disconnect();
+        await painted;
         beginPlayground(box);
       },
       { rootMargin: "200px" },

@@ -32,6 +32,21 @@ def test_every_page_opens_as_a_file_without_a_complaint_or_a_request_to_the_outs
         assert person.troubles == [], file
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_first_visit_has_the_theme_of_the_system(site, browser, scheme):
+    with browser.new_context(color_scheme=scheme) as context:
+        page = context.new_page()
+        complaints = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.goto((site / "en" / "glossary.html").as_uri())
+        assert page.evaluate("({...document.documentElement.dataset})") == {
+            "content_root": "./",
+            "mode": "auto",
+            "theme": scheme,
+        }
+        assert complaints == []
+
+
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_no_page_scrolls_sideways_on_a_phone(site, reader, language):
     person = reader(width=390)

@@ -102,3 +102,22 @@ def test_the_first_page_leads_to_both_editions(site, pages):
     first = pages[site / "index.html"]
     assert [link["href"] for link in first.select("a")] == ["en/index.html", "ko/index.html"]
     assert first.select_one("meta[http-equiv=refresh]")["content"] == "0; url=en/index.html"
+
+
+def test_no_script_keeps_a_reader_from_the_first_lines(pages):
+    for file, page in pages.items():
+        if file.name == "search.html":  # there the search itself is what one waits for
+            continue
+        waiting = [script["src"] for script in page.select("script[src]") if not {"defer", "async"} & set(script.attrs)]
+        assert waiting == [], file
+        assert not page.select('script[src*="searchindex"], link[rel="preload"]'), file
+
+
+def test_every_page_says_what_it_is_about(pages, site):
+    for file, page in pages.items():
+        name = file.relative_to(site).as_posix()
+        if re.search(r"^index|genindex|search|py-modindex", name):
+            continue
+        said = page.select_one('meta[name="description"]')
+        assert said, name
+        assert len(said["content"]) > 20, name

@@ -19,7 +19,7 @@ def described(project, tmp_path, text):
         ("# A page\n\nFirst *said* in `code`\nand on.\n\nThen more.", "First said in code and on."),
         ("# A page\n\n**Idea.** A loss is a number.\n", "A loss is a number."),
         ("# A page\n\nA **loss** is a number.\n", "A loss is a number."),
-        ("# A page\n\nIt is < 2 & \"small\".\n", "It is &lt; 2 &amp; “small”."),
+        ('# A page\n\nIt is < 2 & "small".\n', "It is &lt; 2 &amp; “small”."),
         ("# A page\n", "none"),
     ],
 )

@@ -30,7 +30,7 @@ except ModuleNotFoundError:
 from .landscapes import Landscape
 from .rules.registry import Rule, describe
 
-__all__ = ["SYMBOLS", "expressions", "latex"]
+__all__ = ["SYMBOLS", "Formula", "expressions", "latex"]
 
 # The one table of symbols, for the names whose symbol is not simply the name.
 SYMBOLS = {
@@ -123,7 +123,16 @@ def expressions(function: Callable[..., Any] | Rule | Landscape) -> list[tuple[A
     return _Reader(rule.rule, arguments, fixed=rule.hyper).equations([_name(name, "t") for name in names], names)
 
 
-def latex(function: Callable[..., Any] | Rule | Landscape) -> str:
+class Formula(str):
+    """A formula as LaTeX: a text, which notebooks show as it is set."""
+
+    __slots__ = ()
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self}$"
+
+
+def latex(function: Callable[..., Any] | Rule | Landscape) -> Formula:
     r"""Return the formula of a rule or a landscape as LaTeX, one aligned line for every assignment.
 
     Parameters
@@ -133,7 +142,7 @@ def latex(function: Callable[..., Any] | Rule | Landscape) -> str:
 
     Returns
     -------
-    str
+    Formula
         An `aligned` environment, without the dollars around it, in the LaTeX that KaTeX knows.
 
     Raises
@@ -149,7 +158,7 @@ def latex(function: Callable[..., Any] | Rule | Landscape) -> str:
     """
     printer = _Printer()
     lines = [f"{printer.doprint(symbol)} &= {printer.doprint(value)}" for symbol, value in expressions(function)]
-    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+    return Formula("\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}")
 
 
 def _name(name: str, time: str = "", primes: int = 0) -> str:

@@ -172,6 +172,12 @@ def test_a_function_is_as_good_as_its_description():
     assert formula.latex(RULES["lion"].rule) == formula.latex(RULES["lion"])
 
 
+def test_a_formula_is_a_text_that_a_notebook_shows_as_it_is_set():
+    text = formula.latex(RULES["adam"])
+    assert isinstance(text, str)
+    assert text._repr_latex_() == "$\\displaystyle " + text + "$"
+
+
 def last_line(rule):
     return formula.latex(rule).splitlines()[-2]
 

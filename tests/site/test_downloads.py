@@ -1,5 +1,6 @@
 """What a page offers to take away is what the page shows: its copied formulas, its notebooks and its script."""
 
+import functools
 import math
 import os
 import re
@@ -193,21 +194,23 @@ LOSSOPT = f"lossopt[{','.join(metadata('lossopt').get_all('Provides-Extra'))}]"
 
 @pytest.fixture(scope="module")
 def reader(environment):
-    """The Python of somebody who installed lossopt with its extras, and nothing else."""
-    return environment(LOSSOPT)
+    """Make the Python of somebody who installed lossopt with its extras, what a page tells to, and nothing else."""
+    made = functools.cache(environment)
 
+    def make(page, *others):
+        told = re.findall(r"`pip install ([\w-]+)`", (DOCS / f"{page}.md").read_text(encoding="utf-8"))
+        return made(LOSSOPT, *told, *others)
 
-@pytest.fixture(scope="module")
-def reader_with_jupyter(environment):
-    return environment(LOSSOPT, "ipykernel", "nbclient")
+    return make
 
 
 @every_page
 def test_the_script_of_a_page_prints_elsewhere_what_the_page_shows(page, site, reader, tmp_path):
+    python = reader(page)
     shown = nbformat.read(site / "en" / "_notebooks" / f"{page}.ipynb", as_version=4)
     script = Path(shutil.copy(site / "en" / "_notebooks" / f"{page}.py", tmp_path))
     done = subprocess.run(
-        [reader, "-I", script.name], **away(reader, tmp_path), capture_output=True, text=True, check=False
+        [python, "-I", script.name], **away(python, tmp_path), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert list(differences(done.stdout.splitlines(), list(printed(shown, results=False)))) == []
@@ -228,7 +231,8 @@ nbformat.write(notebook, "executed.ipynb")
 
 
 @every_page
-def test_the_notebook_of_a_page_gives_elsewhere_what_the_page_shows(page, site, reader_with_jupyter, tmp_path):
+def test_the_notebook_of_a_page_gives_elsewhere_what_the_page_shows(page, site, reader, tmp_path):
+    python = reader(page, "ipykernel", "nbclient")
     shown, empty = (
         nbformat.read(site / "en" / "_notebooks" / f"{page}{suffix}", as_version=4) for suffix in SUFFIXES[:2]
     )
@@ -237,8 +241,8 @@ def test_the_notebook_of_a_page_gives_elsewhere_what_the_page_shows(page, site, 
     assert not any(cell.outputs for cell in empty.cells if cell.cell_type == "code")
     nbformat.write(empty, tmp_path / "page.ipynb")
     done = subprocess.run(
-        [reader_with_jupyter, "-I", "-c", RUN, "page.ipynb"],
-        **away(reader_with_jupyter, tmp_path),
+        [python, "-I", "-c", RUN, "page.ipynb"],
+        **away(python, tmp_path),
         capture_output=True,
         text=True,
         check=False,

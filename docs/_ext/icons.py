@@ -26,16 +26,16 @@ def used(style: str, pages: str) -> set[int]:
 
 
 def cut_font(app: Sphinx, error: Exception | None) -> None:
-    out = Path(app.outdir)
-    if error is not None or not (out / FONT).exists():
+    if error is not None or app.builder.format != "html":
         return
+    out = Path(app.outdir)
     pages = "".join(page.read_text(encoding="utf-8") for page in sorted(out.rglob("*.html")))
     options = subset.Options(flavor="woff2", layout_features=[])
-    font = subset.load_font(str(out / FONT), options)
-    subsetter = subset.Subsetter(options)
-    subsetter.populate(unicodes=used((out / STYLE).read_text(encoding="utf-8"), pages))
-    subsetter.subset(font)
-    subset.save_font(font, str(out / FONT), options)
+    with subset.load_font(str(out / FONT), options) as font:
+        subsetter = subset.Subsetter(options)
+        subsetter.populate(unicodes=used((out / STYLE).read_text(encoding="utf-8"), pages))
+        subsetter.subset(font)
+        subset.save_font(font, str(out / FONT), options)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

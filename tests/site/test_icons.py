@@ -38,3 +38,14 @@ def test_the_font_of_the_site_has_a_picture_for_every_icon_of_its_pages(site, la
         assert int(code[1], 16) in font.getBestCmap(), name
     assert len(font.getBestCmap()) < 100
     assert (root / FONT).stat().st_size < 10_000
+
+
+def test_a_site_is_built_twice_in_one_folder_without_a_warning_and_its_font_stays_cut(project):
+    for _build in range(2):
+        built = project(
+            {"index.md": "# Home"}, extensions=("_ext.icons",), html_theme="pydata_sphinx_theme", suppress_warnings=[]
+        )
+        assert built.warnings == ""
+        characters = set(TTFont(built.out / FONT).getBestCmap())
+        assert {0xF002, 0xF0C9} <= characters, "search and bars"
+        assert len(characters) < 100

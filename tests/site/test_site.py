@@ -92,6 +92,12 @@ def test_every_figure_has_an_alternative_text(pages):
             assert drawing.get("aria-label"), file
 
 
+def test_every_figure_of_a_cell_is_drawn_in_lines_that_follow_the_theme(pages):
+    for file, page in pages.items():
+        for image in page.select(".cell_output img"):
+            assert image["src"].endswith(".svg"), (file, image["src"])
+
+
 def test_no_page_of_ours_has_an_inline_handler(pages):
     for file, page in pages.items():
         for element in page.find_all(lambda tag: any(name.startswith("on") for name in tag.attrs)):
